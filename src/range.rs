@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Byte ranges of a disk, and sets of them.
+//!
+//! All positions and lengths are bytes. A position is relative to the start of the disk, unless a
+//! method says that it speaks of a holder's own coordinates, which begin with the holder's window.
+//!
+//! Nothing here sleeps except where memory is allocated, which the methods that return a
+//! [`Result`] do. They allocate with [`GFP_KERNEL`]: a caller that must not start I/O enters a
+//! `memalloc_noio` scope, a caller that must not sleep reserves first ([`RangeSet::with_capacity`]).
+
+use kernel::{
+    fmt,
+    prelude::*, //
+};
+
+/// A non-empty range of bytes.
+///
+/// # Invariants
+///
+/// `start < end`: both the first byte and the byte behind the last one are representable. The very
+/// last byte of the 64-bit space, [`u64::MAX`], is therefore never part of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    start: u64,
+    end: u64,
+}
+
+impl Range {
+    /// Creates the range of `len` bytes that begins at byte `start`.
+    ///
+    /// Fails with [`EINVAL`] if `len` is zero, and with [`EOVERFLOW`] if the end of the range is
+    /// not representable.
+    pub(crate) fn new(start: u64, len: u64) -> Result<Self> {
+        if len == 0 {
+            return Err(EINVAL);
+        }
+        let end = start.checked_add(len).ok_or(EOVERFLOW)?;
+        // INVARIANT: `len` is not zero and the addition did not wrap.
+        Ok(Self { start, end })
+    }
+
+    /// Returns the range of a whole disk of `size` bytes.
+    ///
+    /// There is no disk of zero bytes; should a caller claim one, the range covers one byte.
+    pub(crate) const fn whole(size: u64) -> Self {
+        // INVARIANT: `end` is at least 1.
+        Self {
+            start: 0,
+            end: if size == 0 { 1 } else { size },
+        }
+    }
+
+    /// Creates a range from its borders in bytes, if there is a byte between them.
+    const fn between(start: u64, end: u64) -> Option<Self> {
+        if start < end {
+            // INVARIANT: Just checked.
+            Some(Self { start, end })
+        } else {
+            None
+        }
+    }
+
+    /// Returns the position of the first byte.
+    pub(crate) const fn start(self) -> u64 {
+        self.start
+    }
+
+    /// Returns the position behind the last byte.
+    pub(crate) const fn end(self) -> u64 {
+        self.end
+    }
+
+    /// Returns the number of bytes, never zero.
+    pub(crate) const fn len(self) -> u64 {
+        // NO-OVERFLOW: By the type invariant.
+        self.end - self.start
+    }
+
+    /// Returns the bytes that lie in both ranges.
+    pub(crate) fn intersect(self, other: Self) -> Option<Self> {
+        Self::between(self.start.max(other.start), self.end.min(other.end))
+    }
+
+    /// Returns whether every byte of `other` lies in this range.
+    pub(crate) const fn contains(self, other: Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
+    /// Returns whether the two ranges have a byte in common.
+    pub(crate) const fn overlaps(self, other: Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// Translates a range of the disk into the coordinates of a holder that begins at byte `base`.
+    ///
+    /// Returns [`None`] if the range begins before `base`.
+    pub(crate) fn shift_down(self, base: u64) -> Option<Self> {
+        Self::between(self.start.checked_sub(base)?, self.end.checked_sub(base)?)
+    }
+
+    /// Translates a range of a holder that begins at byte `base` into the coordinates of the disk.
+    ///
+    /// Returns [`None`] if the result is not representable.
+    pub(crate) fn shift_up(self, base: u64) -> Option<Self> {
+        Self::between(self.start.checked_add(base)?, self.end.checked_add(base)?)
+    }
+
+    /// Returns the smallest range that covers both ranges and whatever lies between them.
+    fn hull(self, other: Self) -> Self {
+        // INVARIANT: The new borders lie no closer than those of `self`.
+        Self {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
+    }
+}
+
+/// Prints as `0xOFFSET+0xLENGTH`, the form in which ranges are injected and reported.
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}+{:#x}", self.start, self.len())
+    }
+}
+
+/// Returns the places `lo..hi` of the members of a sorted list that overlap `range`.
+///
+/// With no such member, `lo == hi` is where one would have to be put.
+fn overlapping(members: &[Range], range: Range) -> (usize, usize) {
+    let lo = members.partition_point(|m| m.end <= range.start);
+    let hi = members.partition_point(|m| m.start < range.end);
+    (lo, hi)
+}
+
+/// As [`overlapping`], but counts the members that only adjoin `range` too.
+fn touching(members: &[Range], range: Range) -> (usize, usize) {
+    let lo = members.partition_point(|m| m.end < range.start);
+    let hi = members.partition_point(|m| m.start <= range.end);
+    (lo, hi)
+}
+
+/// A set of bytes of a disk, kept as ranges.
+///
+/// # Invariants
+///
+/// `members` is sorted, and between two members lies at least one byte that is not in the set. So
+/// every set of bytes has exactly one representation.
+#[derive(Debug)]
+pub(crate) struct RangeSet {
+    members: KVec<Range>,
+}
+
+impl RangeSet {
+    /// Creates an empty set. Does not allocate.
+    pub(crate) const fn new() -> Self {
+        Self {
+            members: KVec::new(),
+        }
+    }
+
+    /// Creates an empty set with room for `n` ranges.
+    ///
+    /// Until the set has grown to `n` ranges, [`RangeSet::insert`] and [`RangeSet::remove`] neither
+    /// allocate nor fail.
+    pub(crate) fn with_capacity(n: usize) -> Result<Self> {
+        Ok(Self {
+            members: KVec::with_capacity(n, GFP_KERNEL)?,
+        })
+    }
+
+    /// Adds the bytes of `range`, merging it with the members it overlaps or adjoins.
+    ///
+    /// Fails with [`ENOMEM`] only if the set has to grow beyond its capacity, and is unchanged then.
+    pub(crate) fn insert(&mut self, range: Range) -> Result {
+        let (lo, hi) = touching(&self.members, range);
+        let merged = self.members[lo..hi]
+            .iter()
+            .fold(range, |all, member| all.hull(*member));
+        self.splice(lo, hi, &[merged])
+    }
+
+    /// Takes the bytes of `range` out of the set, which may split a member in two.
+    ///
+    /// Fails with [`ENOMEM`] only if a member has to be split beyond the capacity of the set, and
+    /// the set is unchanged then.
+    pub(crate) fn remove(&mut self, range: Range) -> Result {
+        let (lo, hi) = overlapping(&self.members, range);
+        let (Some(first), Some(last)) = (
+            self.members[lo..hi].first().copied(),
+            self.members[lo..hi].last().copied(),
+        ) else {
+            return Ok(());
+        };
+        match (
+            Range::between(first.start, range.start),
+            Range::between(range.end, last.end),
+        ) {
+            (None, None) => self.splice(lo, hi, &[]),
+            (Some(rest), None) | (None, Some(rest)) => self.splice(lo, hi, &[rest]),
+            (Some(left), Some(right)) => self.splice(lo, hi, &[left, right]),
+        }
+    }
+
+    /// Replaces the members `lo..hi` by `new`; the caller answers for the type invariant.
+    ///
+    /// Fails with [`ENOMEM`] only if the set has to grow beyond its capacity, and is unchanged then.
+    fn splice(&mut self, lo: usize, hi: usize, new: &[Range]) -> Result {
+        let len = self.members.len();
+        let (old, tail) = (hi - lo, lo + new.len());
+        if let Some(filler) = new.first().filter(|_| new.len() > old) {
+            self.members
+                .extend_with(new.len() - old, *filler, GFP_KERNEL)?;
+        }
+        self.members.copy_within(hi..len, tail);
+        self.members[lo..tail].copy_from_slice(new);
+        self.members.truncate(tail + (len - hi));
+        Ok(())
+    }
+
+    /// Adds every byte of `other`, or on [`ENOMEM`] none.
+    ///
+    /// The time is linear in the number of ranges of both sets.
+    pub(crate) fn insert_all(&mut self, other: &Self) -> Result {
+        let Some(filler) = other.first() else {
+            return Ok(());
+        };
+        let (own, more) = (self.members.len(), other.members.len());
+        self.members.extend_with(more, filler, GFP_KERNEL)?;
+        // Merge in place from the front. The own members wait at the end of the vector: the
+        // position written to overtakes the one read from only by as many as came out of `other`,
+        // and for those there is a gap of `more`.
+        self.members.copy_within(..own, more);
+        let (mut read, mut taken, mut written) = (more, 0, 0);
+        loop {
+            let next = match (self.members.get(read), other.members.get(taken)) {
+                (Some(a), Some(b)) if a.start <= b.start => {
+                    read += 1;
+                    *a
+                }
+                (Some(a), None) => {
+                    read += 1;
+                    *a
+                }
+                (_, Some(b)) => {
+                    taken += 1;
+                    *b
+                }
+                (None, None) => break,
+            };
+            match self.members[..written].last_mut() {
+                Some(last) if next.start <= last.end => *last = last.hull(next),
+                _ => {
+                    self.members[written] = next;
+                    written += 1;
+                }
+            }
+        }
+        self.members.truncate(written);
+        Ok(())
+    }
+
+    /// Returns the part of the set that lies in `window`, in the coordinates of the disk.
+    pub(crate) fn clip(&self, window: Range) -> Result<Self> {
+        self.collect(window, |range| Some(range))
+    }
+
+    /// Returns the part of the set that lies in `window`, in the window's own coordinates.
+    pub(crate) fn translate(&self, window: Range) -> Result<Self> {
+        self.collect(window, |range| range.shift_down(window.start))
+    }
+
+    /// Collects the part of every member that lies in `window`, moved by `place`.
+    fn collect(&self, window: Range, place: impl Fn(Range) -> Option<Range>) -> Result<Self> {
+        let (lo, hi) = overlapping(&self.members, window);
+        let mut members = KVec::with_capacity(hi - lo, GFP_KERNEL)?;
+        for member in &self.members[lo..hi] {
+            if let Some(part) = member.intersect(window).and_then(&place) {
+                // INVARIANT: Cutting members and moving them all alike keeps order and gaps.
+                members.push(part, GFP_KERNEL)?;
+            }
+        }
+        Ok(Self { members })
+    }
+
+    /// Returns whether a byte of `range` is in the set.
+    pub(crate) fn overlaps(&self, range: Range) -> bool {
+        self.first_overlap(range).is_some()
+    }
+
+    /// Returns the first member that has a byte in common with `range`, uncut.
+    pub(crate) fn first_overlap(&self, range: Range) -> Option<Range> {
+        let (lo, hi) = overlapping(&self.members, range);
+        self.members[lo..hi].first().copied()
+    }
+
+    /// Returns whether every byte of `range` is in the set.
+    pub(crate) fn contains(&self, range: Range) -> bool {
+        self.first_overlap(range)
+            .is_some_and(|member| member.contains(range))
+    }
+
+    /// Iterates over the members in ascending order.
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = Range> + '_ {
+        self.members.iter().copied()
+    }
+
+    /// Returns the number of ranges.
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Returns whether there is no byte in the set.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Returns the number of bytes in the set.
+    pub(crate) fn bytes(&self) -> u64 {
+        // NO-OVERFLOW: The members are disjoint parts of a 64-bit space.
+        self.iter().map(Range::len).sum()
+    }
+
+    /// Returns the first member.
+    pub(crate) fn first(&self) -> Option<Range> {
+        self.members.first().copied()
+    }
+
+    /// Returns the last member.
+    pub(crate) fn last(&self) -> Option<Range> {
+        self.members.last().copied()
+    }
+
+    /// Returns the smallest range that covers the whole set.
+    pub(crate) fn span(&self) -> Option<Range> {
+        Some(self.first()?.hull(self.last()?))
+    }
+
+    /// Removes everything; the capacity stays.
+    pub(crate) fn clear(&mut self) {
+        self.members.clear();
+    }
+
+    /// Copies the set.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        let mut members = KVec::new();
+        members.extend_from_slice(&self.members, GFP_KERNEL)?;
+        Ok(Self { members })
+    }
+}
+
+#[cfg_attr(not(test), kunit_tests(dax_holder_range))]
+mod tests {
+    use super::*;
+
+    const PAGE: u64 = 4096;
+
+    fn pages(first: u64, count: u64) -> Result<Range> {
+        Range::new(first * PAGE, count * PAGE)
+    }
+
+    #[test]
+    fn range_refuses_nothing_and_too_much() -> Result {
+        assert_eq!(Range::new(PAGE, 0), Err(EINVAL));
+        assert_eq!(Range::new(u64::MAX, 1), Err(EOVERFLOW));
+        assert_eq!(Range::new(1, u64::MAX), Err(EOVERFLOW));
+        assert_eq!(Range::new(0, u64::MAX)?.len(), u64::MAX);
+        Ok(())
+    }
+
+    #[test]
+    fn neighbours_merge_and_strangers_do_not() -> Result {
+        let mut set = RangeSet::new();
+        set.insert(pages(0, 1)?)?;
+        set.insert(pages(2, 1)?)?;
+        assert_eq!(set.len(), 2);
+        set.insert(pages(1, 1)?)?;
+        assert_eq!(set.len(), 1);
+        assert_eq!(set.first(), Some(pages(0, 3)?));
+        assert_eq!(set.bytes(), 3 * PAGE);
+        Ok(())
+    }
+
+    #[test]
+    fn removing_the_middle_splits() -> Result {
+        let mut set = RangeSet::new();
+        set.insert(pages(0, 10)?)?;
+        set.remove(pages(4, 2)?)?;
+        assert_eq!(set.len(), 2);
+        assert_eq!(set.first(), Some(pages(0, 4)?));
+        assert_eq!(set.last(), Some(pages(6, 4)?));
+        assert!(!set.overlaps(pages(4, 2)?));
+        assert!(set.contains(pages(6, 4)?));
+        assert_eq!(set.span(), Some(pages(0, 10)?));
+        Ok(())
+    }
+
+    #[test]
+    fn a_holder_sees_its_own_part_only() -> Result {
+        let mut set = RangeSet::new();
+        set.insert(pages(0, 10)?)?;
+        set.insert(pages(20, 10)?)?;
+        let own = set.translate(pages(8, 14)?)?;
+        assert_eq!(own.len(), 2);
+        assert_eq!(own.first(), Some(pages(0, 2)?));
+        assert_eq!(own.last(), Some(pages(12, 2)?));
+        assert!(set.translate(pages(10, 10)?)?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn insert_all_merges() -> Result {
+        let (mut a, mut b) = (RangeSet::new(), RangeSet::new());
+        a.insert(pages(0, 1)?)?;
+        a.insert(pages(4, 1)?)?;
+        b.insert(pages(1, 3)?)?;
+        b.insert(pages(9, 1)?)?;
+        a.insert_all(&b)?;
+        assert_eq!(a.len(), 2);
+        assert_eq!(a.first(), Some(pages(0, 5)?));
+        assert_eq!(a.last(), Some(pages(9, 1)?));
+        Ok(())
+    }
+}
