@@ -132,11 +132,36 @@ fn overlapping(members: &[Range], range: Range) -> (usize, usize) {
     (lo, hi)
 }
 
-/// As [`overlapping`], but counts the members that only adjoin `range` too.
-fn touching(members: &[Range], range: Range) -> (usize, usize) {
+/// As [`overlapping`], but counts the members that only adjoin `range` too, and returns the one
+/// range that they and `range` make together.
+fn touching(members: &[Range], range: Range) -> (usize, usize, Range) {
     let lo = members.partition_point(|m| m.end < range.start);
     let hi = members.partition_point(|m| m.start <= range.end);
-    (lo, hi)
+    let merged = members[lo..hi]
+        .iter()
+        .fold(range, |all, member| all.hull(*member));
+    (lo, hi, merged)
+}
+
+/// Replaces the members `lo..hi` of the first `len` in `slots` by `new`, and returns how many there
+/// are then. The caller has made room for them.
+fn replace(slots: &mut [Range], len: usize, lo: usize, hi: usize, new: &[Range]) -> usize {
+    let tail = lo + new.len();
+    slots.copy_within(hi..len, tail);
+    slots[lo..tail].copy_from_slice(new);
+    tail + (len - hi)
+}
+
+/// Adds the bytes of `range` to the sorted, disjoint and coalesced list that the first `len` of
+/// `slots` are, and returns the new length of the list, or [`None`] if there is no room for it.
+///
+/// For whoever cannot allocate, and so cannot use a [`RangeSet`].
+pub(crate) fn insert_within(slots: &mut [Range], len: usize, range: Range) -> Option<usize> {
+    let (lo, hi, merged) = touching(&slots[..len], range);
+    if lo == hi && len == slots.len() {
+        return None;
+    }
+    Some(replace(slots, len, lo, hi, &[merged]))
 }
 
 /// A set of bytes of a disk, kept as ranges.
@@ -172,10 +197,7 @@ impl RangeSet {
     ///
     /// Fails with [`ENOMEM`] only if the set has to grow beyond its capacity, and is unchanged then.
     pub(crate) fn insert(&mut self, range: Range) -> Result {
-        let (lo, hi) = touching(&self.members, range);
-        let merged = self.members[lo..hi]
-            .iter()
-            .fold(range, |all, member| all.hull(*member));
+        let (lo, hi, merged) = touching(&self.members, range);
         self.splice(lo, hi, &[merged])
     }
 
@@ -206,14 +228,11 @@ impl RangeSet {
     /// Fails with [`ENOMEM`] only if the set has to grow beyond its capacity, and is unchanged then.
     fn splice(&mut self, lo: usize, hi: usize, new: &[Range]) -> Result {
         let len = self.members.len();
-        let (old, tail) = (hi - lo, lo + new.len());
-        if let Some(filler) = new.first().filter(|_| new.len() > old) {
-            self.members
-                .extend_with(new.len() - old, *filler, GFP_KERNEL)?;
+        if let (Some(filler), Some(growth)) = (new.first(), new.len().checked_sub(hi - lo)) {
+            self.members.extend_with(growth, *filler, GFP_KERNEL)?;
         }
-        self.members.copy_within(hi..len, tail);
-        self.members[lo..tail].copy_from_slice(new);
-        self.members.truncate(tail + (len - hi));
+        let len = replace(&mut self.members, len, lo, hi, new);
+        self.members.truncate(len);
         Ok(())
     }
 
@@ -267,6 +286,14 @@ impl RangeSet {
     /// Returns the part of the set that lies in `window`, in the window's own coordinates.
     pub(crate) fn translate(&self, window: Range) -> Result<Self> {
         self.collect(window, |range| range.shift_down(window.start))
+    }
+
+    /// Creates a set from a sorted, disjoint and coalesced list, as [`insert_within`] makes it.
+    pub(crate) fn from_sorted(members: &[Range]) -> Result<Self> {
+        let mut copy = KVec::new();
+        copy.extend_from_slice(members, GFP_KERNEL)?;
+        // INVARIANT: The caller's list is what the type asks for.
+        Ok(Self { members: copy })
     }
 
     /// Collects the part of every member that lies in `window`, moved by `place`.
@@ -342,9 +369,7 @@ impl RangeSet {
 
     /// Copies the set.
     pub(crate) fn try_clone(&self) -> Result<Self> {
-        let mut members = KVec::new();
-        members.extend_from_slice(&self.members, GFP_KERNEL)?;
-        Ok(Self { members })
+        Self::from_sorted(&self.members)
     }
 }
 
