@@ -280,7 +280,7 @@ impl RangeSet {
 
     /// Returns the part of the set that lies in `window`, in the coordinates of the disk.
     pub(crate) fn clip(&self, window: Range) -> Result<Self> {
-        self.collect(window, |range| Some(range))
+        self.collect(window, Some)
     }
 
     /// Returns the part of the set that lies in `window`, in the window's own coordinates.
