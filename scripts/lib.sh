@@ -5,6 +5,8 @@
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/dax_holder
 ROOT=$CACHE/root
+# What is built of this very folder; other clones have their own.
+BUILD=$CACHE/build/$(printf %s "$TOP" | sha256sum | cut -c1-12)
 SERIES=7.3			# the baseline kernel series
 SUITE=trixie			# the Debian release whose toolchain built it
 
