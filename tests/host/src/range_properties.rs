@@ -113,7 +113,9 @@ proptest! {
         let (set, mut model) = universe.build(&content);
         let before = members(&set);
         let range = universe.range(window);
-        let (clipped, own) = (set.clip(range).unwrap(), set.translate(range).unwrap());
+        let (allocations, (clipped, own)) =
+            failure::count(|| (set.clip(range).unwrap(), set.translate(range).unwrap()));
+        prop_assert!(allocations <= 2, "one for each of the two sets");
         prop_assert_eq!(members(&set), before);
         model.keep(&universe, window);
         let runs = universe.runs(&model);
@@ -233,6 +235,7 @@ proptest! {
         prop_assert_eq!(range.map(|r| (r.start(), r.end(), r.len())), expected);
         prop_assert_eq!(Range::whole(len.max(1)).len(), len.max(1));
         prop_assert_eq!(Range::whole(len).start(), 0);
+        prop_assert!(Range::whole(len).end() > 0);
     }
 
     /// Pairs of ranges relate as their bytes do.
