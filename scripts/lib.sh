@@ -32,6 +32,13 @@ run_logged() {
 	say "$what: done in $((SECONDS - start)) s"
 }
 
+# alone NAME: from here to its end, only one process does NAME.
+alone() {
+	mkdir -p "$CACHE"
+	exec 9>"$CACHE/$1.lock"
+	flock -n 9 || { say "waiting for another $1"; flock 9; }
+}
+
 # debian_mirror: the archive this machine's own apt configuration uses.
 debian_mirror() {
 	local uri
@@ -46,13 +53,13 @@ debian_mirror() {
 # a private mount name space, so nothing is left behind however it ends.
 in_root() {
 	ROOT=$ROOT TOP=$TOP CACHE=$CACHE unshare --mount --propagation private bash -ec '
+		mount -t tmpfs tmpfs "$ROOT/tmp"
 		for d in "$TOP" "$CACHE"; do
 			mkdir -p "$ROOT$d"
 			mount --rbind "$d" "$ROOT$d"
 		done
 		mount -t proc proc "$ROOT/proc"
 		mount --rbind /dev "$ROOT/dev"
-		mount -t tmpfs tmpfs "$ROOT/tmp"
 		dir=$1; shift
 		exec chroot "$ROOT" /usr/bin/env -i HOME=/root TERM="${TERM:-dumb}" LC_ALL=C.UTF-8 \
 			PATH=/usr/sbin:/usr/bin:/sbin:/bin /bin/sh -c "cd \"\$0\" && exec \"\$@\"" "$dir" "$@"

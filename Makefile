@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# For people. Kbuild has the rules for the module itself.
+
+define HELP
+make demo                 lose a persistent memory under running programs, with and without the module
+make check                every test: the pure parts here, the rest in guests
+make shell                a guest with the module loaded
+make modules [KDIR=dir]   dax_holder.ko for the stock kernel, or for the kernel of that build directory
+make lint                 formatting, clippy, syntax of the scripts
+make clean, distclean     remove what was built; remove also kernels, root and tools (the cache)
+
+KERNEL=debug              the same on a kernel that looks closely (KASAN, lockdep, kmemleak, KUnit)
+SUITES="a b"              make check: only these suites of tests/
+W=e                       make modules: warnings are errors
+
+The first run prepares a Debian root and a kernel in the cache (~/.cache/dax_holder), as root.
+endef
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help prepare modules tests check demo shell lint clean distclean
+
+KERNEL ?= stock
+export KERNEL
+lib := . scripts/lib.sh;
+BUILD := $(shell $(lib) echo "$$BUILD")
+CACHE := $(shell $(lib) echo "$$CACHE")
+
+# A kernel that is not ours is built with the tools of this machine, ours with those of
+# the root, which are the ones it was made with.
+ifdef KDIR
+override KDIR := $(abspath $(KDIR))
+OUT := $(BUILD)/$(subst /,_,$(KDIR))
+run :=
+llvm := $(if $(LLVM),LLVM=$(LLVM),$$(grep -qs ^CONFIG_CC_IS_CLANG=y '$(KDIR)/.config' && echo LLVM=1 || :))
+else
+OUT := $(BUILD)/$(KERNEL)
+run := $(lib) in_root
+llvm := $(if $(filter debug,$(KERNEL)),LLVM=-19,CC=gcc-14)
+modules lint: prepare
+endif
+kdir := $(or $(KDIR),$(CACHE)/kernel/$(KERNEL)/build)
+kbuild = $(run) make -C '$(kdir)' M='$(CURDIR)' $(llvm) $(if $(W),W=$(W)) -j$$(nproc)
+
+help:
+	$(info $(HELP))@:
+
+prepare:
+	@scripts/prepare-host && scripts/prepare-root && scripts/prepare-kernel $(KERNEL)
+
+modules:
+	@$(run) scripts/preflight '$(kdir)'
+	@mkdir -p '$(OUT)'
+	@$(kbuild) MO='$(OUT)' modules
+	@echo 'built $(OUT)/dax_holder.ko'
+
+tests: prepare
+	@mkdir -p '$(BUILD)/tests'
+	@$(lib) in_root make -s -C tests OUTPUT='$(BUILD)/tests'
+
+check: modules tests
+	@scripts/check $(SUITES)
+
+demo: modules tests
+	@scripts/demo
+
+shell: modules tests
+	@scripts/guest
+
+lint:
+	@scripts/lint
+
+clean:
+	rm -rf '$(BUILD)'
+
+distclean:
+	rm -rf '$(CACHE)'
