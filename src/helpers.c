@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What Rust cannot say itself; no policy. The rules each of these needs are written at
+ * its safe wrapper in src/sys/.
+ */
+#include <linux/backing-dev.h>
+#include <linux/blkdev.h>
+#include <linux/dax.h>
+#include <linux/delay.h>
+#include <linux/device/bus.h>
+#include <linux/fs.h>
+#include <linux/kallsyms.h>
+#include <linux/kobject.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/nd.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "helpers.h"
+
+/* ---- the nd bus -------------------------------------------------------- */
+
+static int never_probe(struct device *dev)
+{
+	return -ENODEV;
+}
+
+/*
+ * nvdimm_bus_type is static. Registering a driver is the one exported call that shows
+ * it; the type bit matches no device (those are 0 to 7, drivers/nvdimm/bus.c:
+ * to_nd_device_type()), so nothing is ever probed. The bus lives as long as libnvdimm,
+ * which this module's symbols pin.
+ */
+const struct bus_type *dh_nd_bus(void)
+{
+	struct nd_device_driver probe = {
+		.type = BIT(BITS_PER_LONG - 1),
+		.probe = never_probe,
+		.drv.name = "dax_holder",
+	};
+	const struct bus_type *bus;
+
+	if (nd_driver_register(&probe))
+		return NULL;
+	bus = probe.drv.bus;
+	nd_driver_unregister(&probe);
+	return bus;
+}
+
+static int is_disk(struct device *dev, const void *unused)
+{
+	return dev->type && dev->type->name && !strcmp(dev->type->name, "disk") &&
+	       dev->class && !strcmp(dev->class->name, "block");
+}
+
+/* The disk that nd_pmem made for @dev, with a reference to its device; NULL if none. */
+struct gendisk *dh_pmem_disk(struct device *dev)
+{
+	struct device *disk;
+
+	if (!dev->driver || strcmp(dev->driver->name, "nd_pmem"))
+		return NULL;
+	disk = device_find_child(dev, NULL, is_disk);
+	return disk ? dev_to_disk(disk) : NULL;
+}
+
+static int any_bound(struct device *dev, const void *unused)
+{
+	return dev->driver && !strcmp(dev->driver->name, "nd_pmem");
+}
+
+/* The next device that nd_pmem drives, with a reference; puts @prev. */
+struct device *dh_next_bound(const struct bus_type *bus, struct device *prev)
+{
+	struct device *next = bus_find_device(bus, prev, NULL, any_bound);
+
+	put_device(prev);
+	return next;
+}
+
+void dh_device_lock(struct device *dev) { device_lock(dev); }
+bool dh_device_trylock(struct device *dev) { return device_trylock(dev); }
+void dh_device_unlock(struct device *dev) { device_unlock(dev); }
+
+/* ---- one disk and its block devices ------------------------------------- */
+
+struct device *dh_disk_device(struct gendisk *disk) { return disk_to_dev(disk); }
+struct device *dh_disk_parent(struct gendisk *disk) { return disk_to_dev(disk)->parent; }
+bool dh_disk_has_dax(struct gendisk *disk) { return blk_queue_dax(disk->queue); }
+u64 dh_bdev_start(struct block_device *bdev) { return get_start_sect(bdev) << SECTOR_SHIFT; }
+u64 dh_bdev_bytes(struct block_device *bdev) { return bdev_nr_bytes(bdev); }
+struct block_device *dh_disk_part0(struct gendisk *disk) { return disk->part0; }
+void dh_bdev_get(struct block_device *bdev) { get_device(&bdev->bd_device); }
+void dh_bdev_put(struct block_device *bdev) { put_device(&bdev->bd_device); }
+bool dh_bdev_claimed(struct block_device *bdev) { return READ_ONCE(bdev->bd_holder); }
+
+void dh_bdev_name(struct block_device *bdev, char *buf, size_t size)
+{
+	snprintf(buf, size, "%pg", bdev);
+}
+
+/*
+ * The next block device of @disk at or after *@index (0 is the whole disk), with a
+ * reference; *@index is moved behind it. As blk_report_disk_dead() walks them.
+ */
+struct block_device *dh_next_bdev(struct gendisk *disk, unsigned long *index)
+{
+	struct block_device *bdev;
+
+	rcu_read_lock();
+	bdev = xa_find(&disk->part_tbl, index, ULONG_MAX, XA_PRESENT);
+	while (bdev && !kobject_get_unless_zero(&bdev->bd_device.kobj))
+		bdev = xa_find_after(&disk->part_tbl, index, ULONG_MAX, XA_PRESENT);
+	rcu_read_unlock();
+	(*index)++;
+	return bdev;
+}
+
+/* ---- super blocks --------------------------------------------------------- */
+
+/*
+ * Is @ops the VFS's fs_holder_ops? 7.3 made it static. Its name is known to kallsyms
+ * (KALLSYMS_ALL); a module's own table of that name carries "[module]" and fails.
+ */
+static bool is_fs_holder_ops(const struct blk_holder_ops *ops)
+{
+	static const struct blk_holder_ops *known;
+	char name[KSYM_SYMBOL_LEN];
+
+	if (!ops)
+		return false;
+	if (READ_ONCE(known))
+		return ops == known;
+	sprint_symbol_no_offset(name, (unsigned long)ops);
+	if (strcmp(name, "fs_holder_ops"))
+		return false;
+	WRITE_ONCE(known, ops);
+	return true;
+}
+
+/*
+ * The mounted super block that holds @bdev, with an active reference, or
+ *   NULL              nobody holds it, or the holder is not a filesystem,
+ *   ERR_PTR(-EAGAIN)  it is being mounted or unmounted just now.
+ *
+ * bd_holder_lock keeps the super block's memory: bd_holder is cleared under it when the
+ * file system releases the device (block/bdev.c: bd_end_claim()), which is before the
+ * last put_super(). A file_system_type as the holder (erofs' extra devices) is static
+ * data, a super block is a slab object.
+ */
+struct super_block *dh_bdev_super(struct block_device *bdev)
+{
+	struct super_block *sb = NULL;
+	void *holder;
+
+	mutex_lock(&bdev->bd_holder_lock);
+	holder = bdev->bd_holder;
+	if (holder && is_fs_holder_ops(bdev->bd_holder_ops) &&
+	    virt_addr_valid(holder) && PageSlab(virt_to_head_page(holder))) {
+		unsigned int flags;
+
+		sb = holder;
+		/* Pairs with super_wake(): SB_BORN makes the super block's fields visible. */
+		flags = smp_load_acquire(&sb->s_flags);
+		if (!(flags & SB_BORN) || (flags & SB_DYING) ||
+		    !atomic_inc_not_zero(&sb->s_active))
+			sb = ERR_PTR(-EAGAIN);
+	}
+	mutex_unlock(&bdev->bd_holder_lock);
+	return sb;
+}
+
+void dh_super_get(struct super_block *sb) { atomic_inc(&sb->s_active); }
+
+void dh_super_name(struct super_block *sb, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s", sb->s_type->name);
+}
+
+bool dh_super_has_fs_info(struct super_block *sb, const void *fs_info)
+{
+	return fs_info && sb->s_fs_info == fs_info;
+}
+
+int dh_super_shutdown(struct super_block *sb)
+{
+	if (!sb->s_op->shutdown)
+		return -EOPNOTSUPP;
+	sb->s_op->shutdown(sb);
+	return 0;
+}
+
+/*
+ * The next inode of @sb behind @prev (from the start if NULL) that has DAX entries or
+ * may have DAX mappings, with a reference. @prev keeps its reference and with it its
+ * place in the list. As fs/drop_caches.c: drop_pagecache_sb().
+ */
+struct inode *dh_next_dax_inode(struct super_block *sb, struct inode *prev)
+{
+	struct inode *inode = NULL, *found = NULL;
+
+	spin_lock(&sb->s_inode_list_lock);
+	inode = prev ? prev : list_entry(&sb->s_inodes, struct inode, i_sb_list);
+	list_for_each_entry_continue(inode, &sb->s_inodes, i_sb_list) {
+		spin_lock(&inode->i_lock);
+		if (!(inode_state_read(inode) & (I_FREEING | I_WILL_FREE | I_NEW)) &&
+		    /* Any inode is a resting point when somebody wants the CPU. */
+		    (need_resched() ||
+		     (IS_DAX(inode) && (mapping_mapped(inode->i_mapping) ||
+					!mapping_empty(inode->i_mapping))))) {
+			__iget(inode);
+			found = inode;
+		}
+		spin_unlock(&inode->i_lock);
+		if (found)
+			break;
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	cond_resched();
+	return found;
+}
+
+/* ---- one DAX inode ---------------------------------------------------------- */
+
+unsigned long dh_inode_number(struct inode *inode) { return inode->i_ino; }
+
+/*
+ * Removes every translation to the file's memory; returns its pages in the DAX tree.
+ * The invalidate lock waits out faults that had their translation before the gate was
+ * closed. Private copies are DRAM and stay (even_cows is 0).
+ */
+unsigned long dh_inode_unmap(struct inode *inode)
+{
+	struct address_space *mapping = inode->i_mapping;
+	unsigned long pages;
+
+	if (!dax_mapping(mapping))
+		return 0;
+	filemap_invalidate_lock(mapping);
+	unmap_mapping_range(mapping, 0, 0, 0);
+	pages = mapping->nrpages;
+	filemap_invalidate_unlock(mapping);
+	return pages;
+}
+
+/* Is a page of the file referenced, for DMA say? After dh_inode_unmap(). */
+bool dh_inode_pinned(struct inode *inode)
+{
+	return dax_mapping(inode->i_mapping) && dax_layout_busy_page(inode->i_mapping);
+}
+
+/* 16 MiB: the entries of one step are deleted with interrupts off (fs/dax.c). */
+#define DROP_STEP_PAGES (SZ_16M >> PAGE_SHIFT)
+
+/*
+ * Unmaps the file and takes its memory out of the DAX tree, in steps; the parts with
+ * pinned pages stay in the tree and set @pinned. Returns the pages that were unmapped.
+ */
+unsigned long dh_inode_drop(struct inode *inode, bool *pinned)
+{
+	struct address_space *mapping = inode->i_mapping;
+	unsigned long pages, index = 0;
+
+	*pinned = false;
+	if (!dax_mapping(mapping))
+		return 0;
+	filemap_invalidate_lock(mapping);
+	unmap_mapping_range(mapping, 0, 0, 0);
+	pages = mapping->nrpages;
+	while (xa_find(&mapping->i_pages, &index, ULONG_MAX, XA_PRESENT)) {
+		unsigned long start = round_down(index, DROP_STEP_PAGES);
+		unsigned long next = start + DROP_STEP_PAGES;
+
+		if (dax_break_layout(inode, (loff_t)start << PAGE_SHIFT,
+				     ((loff_t)next << PAGE_SHIFT) - 1, NULL))
+			*pinned = true;
+		if (!next)
+			break;
+		index = next;
+		cond_resched();
+	}
+	filemap_invalidate_unlock(mapping);
+	return pages;
+}
+
+/* ---- the page map ----------------------------------------------------------- */
+
+void dh_pagemap_put(struct dev_pagemap *pgmap) { put_dev_pagemap(pgmap); }
+
+/* Counts the FS-DAX pages of [pfn, pfn + nr) that somebody still uses; idle is 0 refs. */
+void dh_pagemap_usage(unsigned long pfn, unsigned long nr, struct dh_usage *usage)
+{
+	unsigned long i;
+
+	memset(usage, 0, sizeof(*usage));
+	for (i = 0; i < nr; i++) {
+		struct page *page = pfn_to_page(pfn + i);
+		struct folio *folio = page_folio(page);
+		bool refs = folio_ref_count(folio) != 0;
+		/* Reflinked: ->share counts the files, ->mapping is NULL (fs/dax.c). */
+		bool mapped = READ_ONCE(folio->mapping) || READ_ONCE(folio->share);
+
+		usage->pages += refs || mapped;
+		usage->mapped += mapped;
+		usage->pinned += refs;
+		if (!(i % 4096))
+			cond_resched();
+	}
+}
+
+/* ---- odds and ends ------------------------------------------------------------ */
+
+unsigned int dh_dax_references(struct dax_device *dax_dev)
+{
+	return icount_read_once(dax_inode(dax_dev));
+}
+
+int dh_uevent(struct device *dev, const char *const *env)
+{
+	return kobject_uevent_env(&dev->kobj, KOBJ_CHANGE, (char **)env);
+}
+
+int dh_restart_syscall(void) { return restart_syscall(); }
+bool dh_module_get(void) { return try_module_get(THIS_MODULE); }
+void dh_module_put(void) { module_put(THIS_MODULE); }
+unsigned int dh_noio_save(void) { return memalloc_noio_save(); }
+void dh_noio_restore(unsigned int flags) { memalloc_noio_restore(flags); }
+void dh_msleep(unsigned int ms) { msleep(ms); }

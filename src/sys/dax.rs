@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! DAX devices: the one below, its holder slot, and the front that stands before it.
+//!
+//! C header: [`include/linux/dax.h`](srctree/include/linux/dax.h), implementation
+//! `drivers/dax/super.c`.
+//!
+//! All positions are pages ([`kernel::page::PAGE_SIZE`]) of the disk.
+
+use super::block::Disk;
+use crate::bindings;
+use core::ptr::{
+    self,
+    NonNull, //
+};
+use kernel::{
+    error::{
+        from_err_ptr,
+        from_result, //
+    },
+    ffi::{
+        c_int,
+        c_long,
+        c_ulong,
+        c_void, //
+    },
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    }, //
+};
+
+/// A reference to a `struct dax_device`.
+///
+/// # Invariants
+///
+/// `0` is valid and this owns one reference to its inode, so that the structure stays allocated;
+/// whether the device is alive is another matter (`dax_alive()`).
+pub(crate) struct DaxDevice(NonNull<bindings::dax_device>);
+
+// SAFETY: A reference may be dropped, and all functions used here may be called, on any thread.
+unsafe impl Send for DaxDevice {}
+// SAFETY: As above; the C side synchronises with atomics and SRCU.
+unsafe impl Sync for DaxDevice {}
+
+impl DaxDevice {
+    /// Returns the device that is published for `disk`, without claiming its holder slot.
+    ///
+    /// `None`: no DAX on this disk, or it is dead. May sleep.
+    pub(crate) fn of_disk(disk: &Disk) -> Option<Self> {
+        Self::get(disk, ptr::null_mut(), ptr::null())
+    }
+
+    fn get(
+        disk: &Disk,
+        holder: *mut c_void,
+        ops: *const bindings::dax_holder_operations,
+    ) -> Option<Self> {
+        let mut start = 0;
+        // SAFETY: `disk` owns a reference, so its whole-disk block device is valid; `holder` and
+        // `ops` are NULL or, as `Slot::claim()` promises, valid until the slot is released.
+        let dev = unsafe {
+            bindings::fs_dax_get_by_bdev(
+                bindings::dh_disk_part0(disk.as_raw()),
+                &mut start,
+                holder,
+                ops,
+            )
+        };
+        // INVARIANT: The call took a reference for us.
+        NonNull::new(dev).map(Self)
+    }
+
+    fn as_raw(&self) -> *mut bindings::dax_device {
+        self.0.as_ptr()
+    }
+
+    /// Returns the number of references to the device, ours included. A snapshot.
+    pub(crate) fn references(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; the count is read atomically.
+        unsafe { bindings::dh_dax_references(self.as_raw()) }
+    }
+
+    /// Returns whether the device's cache is flushed by `dax_flush()`.
+    fn write_cache(&self) -> bool {
+        // SAFETY: Valid by the type invariant; an atomic bit test.
+        unsafe { bindings::dax_write_cache_enabled(self.as_raw()) }
+    }
+
+    /// Returns the page frame number of the first page.
+    ///
+    /// In recovery mode, because page 0 may be known as bad and still has a number.
+    pub(crate) fn first_pfn(&self) -> Result<c_ulong> {
+        let mut pfn = 0;
+        let _lock = ReadLock::new();
+        // SAFETY: Valid by the type invariant; the read lock that the call demands is held, the
+        // address is not asked for, and `pfn` outlives the call.
+        let pages = unsafe {
+            bindings::dax_direct_access(
+                self.as_raw(),
+                0,
+                1,
+                bindings::dax_access_mode_DAX_RECOVERY_WRITE,
+                ptr::null_mut(),
+                &mut pfn,
+            )
+        };
+        if pages < 0 {
+            return Err(Error::from_errno(pages as c_int));
+        }
+        Ok(pfn)
+    }
+
+    /// Makes this the DAX device that later users of `disk` get.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if one is published already, `ENOMEM`. May sleep.
+    fn publish(&self, disk: &Disk) -> Result {
+        // SAFETY: Both are valid by their invariants. The entry is removed before either goes:
+        // by `withdraw()`, or by nd_pmem, whose release erases whatever is stored for the disk.
+        kernel::error::to_result(unsafe {
+            bindings::dax_add_host(self.as_raw(), disk.as_raw())
+        })
+    }
+}
+
+impl Drop for DaxDevice {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant we own the reference.
+        unsafe { bindings::put_dax(self.as_raw()) };
+    }
+}
+
+/// Leaves `disk` without a published DAX device: nobody can get one any more.
+pub(crate) fn withdraw(disk: &Disk) {
+    // SAFETY: `disk` is valid; it is only used as a key.
+    unsafe { bindings::dax_remove_host(disk.as_raw()) };
+}
+
+/// A read-side section of the DAX core's SRCU domain.
+struct ReadLock(c_int);
+
+impl ReadLock {
+    fn new() -> Self {
+        // SAFETY: May be called from any context that can be preempted.
+        Self(unsafe { bindings::dax_read_lock() })
+    }
+}
+
+impl Drop for ReadLock {
+    fn drop(&mut self) {
+        // SAFETY: `self.0` came from the matching lock call.
+        unsafe { bindings::dax_read_unlock(self.0) };
+    }
+}
+
+/// Grace periods of the DAX core's SRCU domain.
+///
+/// `dax_srcu` is private to drivers/dax, but `kill_dax()` waits for a grace period of it. This is
+/// a device that was never published, so killing it again and again has no other effect - and
+/// needs no memory when it matters.
+pub(crate) struct GracePeriod(DaxDevice);
+
+impl GracePeriod {
+    /// Allocates the device. May sleep.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: NULL operations are allowed: the device cannot be accessed.
+        let dev = from_err_ptr(unsafe { bindings::alloc_dax(ptr::null_mut(), ptr::null()) })?;
+        // INVARIANT: `alloc_dax()` returned the first reference.
+        let this = Self(DaxDevice(NonNull::new(dev).ok_or(ENOMEM)?));
+        this.wait();
+        Ok(this)
+    }
+
+    /// Waits until every access that has begun is over: translations, kernel copies, callbacks.
+    ///
+    /// Sleeps. Must not be called from within such a section, so neither from a front's operations
+    /// nor from a holder's callback (lockdep: "Illegal synchronize_srcu() in same-type SRCU").
+    pub(crate) fn wait(&self) {
+        // SAFETY: Valid by the invariant of `DaxDevice`; nothing else uses this device.
+        unsafe { bindings::kill_dax(self.0.as_raw()) };
+    }
+}
+
+/// Who occupies the holder slot of a DAX device.
+pub(crate) trait SlotHolder: Send + Sync + Sized {
+    /// Tells of a failure of `len` bytes at byte `offset`; `(0, u64::MAX)` is all of the device.
+    ///
+    /// Called inside a read-side section of the DAX core's SRCU domain and, for a memory failure,
+    /// under `mf_mutex`: may sleep, must be short, must not wait for a [`GracePeriod`], take the
+    /// device lock, or put the last reference to an inode or a super block. `flags` are `MF_*`.
+    fn notify_failure(
+        this: ArcBorrow<'_, Self>,
+        offset: u64,
+        len: u64,
+        flags: c_int,
+    ) -> Result;
+}
+
+/// The claimed holder slot of a disk's DAX device. Dropping it releases the slot and waits until
+/// no callback runs any more; sleeps, not for callbacks.
+///
+/// # Invariants
+///
+/// The slot's holder pointer is that of `holder`, its operations are [`Slot::OPS`]; or the device
+/// was killed since, and the slot is empty.
+pub(crate) struct Slot<T: SlotHolder> {
+    device: DaxDevice,
+    holder: Arc<T>,
+    grace: GracePeriod,
+}
+
+impl<T: SlotHolder> Slot<T> {
+    const OPS: bindings::dax_holder_operations = bindings::dax_holder_operations {
+        notify_failure: Some(Self::notify_failure),
+    };
+
+    /// Claims the slot of the device that is published for `disk`, in the name of `holder`.
+    ///
+    /// Calls may come before this returns. `EBUSY`: somebody else has it.
+    pub(crate) fn claim(disk: &Disk, holder: Arc<T>) -> Result<Self> {
+        let grace = GracePeriod::new()?;
+        let device = DaxDevice::get(disk, Arc::as_ptr(&holder).cast_mut().cast(), &Self::OPS)
+            .ok_or(EBUSY)?;
+        // INVARIANT: The call succeeded with our holder and operations.
+        Ok(Self {
+            device,
+            holder,
+            grace,
+        })
+    }
+
+    /// The entry point from `dax_holder_notify_failure()`.
+    ///
+    /// # Safety
+    ///
+    /// Only called by the DAX core for a device whose slot was claimed by [`Self::claim`], inside
+    /// a read-side section.
+    unsafe extern "C" fn notify_failure(
+        device: *mut bindings::dax_device,
+        offset: u64,
+        len: u64,
+        flags: c_int,
+    ) -> c_int {
+        // SAFETY: The core calls with a valid device.
+        let holder = unsafe { bindings::dax_holder(device) }.cast::<T>();
+        if holder.is_null() {
+            // The slot was released after the core had read its operations.
+            return ENXIO.to_errno();
+        }
+        // SAFETY: The pointer came from an `Arc` that the `Slot` drops only after the grace period
+        // that follows the release, so it outlives the read-side section the core is in.
+        let holder = unsafe { ArcBorrow::from_raw(holder.cast_const()) };
+        from_result(|| T::notify_failure(holder, offset, len, flags).map(|()| 0))
+    }
+}
+
+impl<T: SlotHolder> Drop for Slot<T> {
+    fn drop(&mut self) {
+        // `fs_put_dax()` drops a reference too; `self.device` keeps its own for its own drop.
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::ihold(bindings::dax_inode(self.device.as_raw())) };
+        let holder = Arc::as_ptr(&self.holder).cast_mut().cast();
+        // SAFETY: By the type invariant we are the holder, or the device is dead and the slot
+        // empty, which the call accepts.
+        unsafe { bindings::fs_put_dax(self.device.as_raw(), holder) };
+        // `fs_put_dax()` does not wait for callbacks that have begun.
+        self.grace.wait();
+    }
+}
+
+/// How a front reaches its memory, and who decides.
+pub(crate) trait FrontOperations: Send + Sync {
+    /// Returns the device below.
+    fn lower(&self) -> &DaxDevice;
+
+    /// Admits an access to up to `pages` pages from page `first` on, or to fewer.
+    ///
+    /// `recovery`: the access overwrites, and may repair, a range that failed. Returns the number
+    /// of pages, at least one. Called inside a read-side section; must not sleep for long.
+    fn admit(&self, first: u64, pages: u64, recovery: bool) -> Result<u64>;
+
+    /// Says that `pages` pages from page `first` on were overwritten as a recovery.
+    fn recovered(&self, first: u64, pages: u64);
+}
+
+/// A front: a DAX device of ours, published for a disk in place of the lower one.
+///
+/// Its holder slot is free for a file system that has a handler of its own. Dropping it kills it,
+/// which sleeps and is not for callbacks.
+///
+/// # Invariants
+///
+/// The private pointer of `device` is that of `_owner`, its operations are [`Front::OPS`].
+pub(crate) struct Front<T: FrontOperations> {
+    device: DaxDevice,
+    // Never read: what the private pointer points to.
+    _owner: Arc<T>,
+}
+
+impl<T: FrontOperations> Front<T> {
+    const OPS: bindings::dax_operations = bindings::dax_operations {
+        direct_access: Some(Self::direct_access),
+        zero_page_range: Some(Self::zero_page_range),
+        recovery_write: Some(Self::recovery_write),
+    };
+
+    /// Allocates a front with the properties of the owner's lower device.
+    pub(crate) fn new(owner: Arc<T>) -> Result<Self> {
+        // SAFETY: `OPS` is static and complete. The private pointer is valid as long as our
+        // operations can be reached: until the front is dropped, see there.
+        let dev = from_err_ptr(unsafe {
+            bindings::alloc_dax(Arc::as_ptr(&owner).cast_mut().cast(), &Self::OPS)
+        })?;
+        let lower = owner.lower();
+        // INVARIANT: `alloc_dax()` returned the first reference.
+        let device = DaxDevice(NonNull::new(dev).ok_or(ENOMEM)?);
+        // nd_pmem sets both on every device (drivers/nvdimm/pmem.c); there is no getter.
+        // SAFETY: Valid and not yet published; atomic bit operations.
+        unsafe { bindings::set_dax_nocache(device.as_raw()) };
+        // SAFETY: As above.
+        unsafe { bindings::set_dax_nomc(device.as_raw()) };
+        // SAFETY: `lower` is valid by its invariant; an atomic bit test.
+        if unsafe { bindings::dax_synchronous(lower.as_raw()) } {
+            // SAFETY: As above.
+            unsafe { bindings::set_dax_synchronous(device.as_raw()) };
+        }
+        // SAFETY: As above.
+        unsafe { bindings::dax_write_cache(device.as_raw(), lower.write_cache()) };
+        // INVARIANT: As passed to `alloc_dax()`.
+        Ok(Self {
+            device,
+            _owner: owner,
+        })
+    }
+
+    /// Publishes the front for `disk`. Errors as for a DAX device: `EBUSY`, `ENOMEM`.
+    pub(crate) fn publish(&self, disk: &Disk) -> Result {
+        self.device.publish(disk)
+    }
+
+    /// Returns whether somebody besides us has a reference to the front.
+    pub(crate) fn in_use(&self) -> bool {
+        self.device.references() > 1
+    }
+
+    /// Returns the pointer in the front's holder slot: for XFS its `struct xfs_mount`.
+    ///
+    /// Only for comparing. NULL if nobody claimed it.
+    pub(crate) fn holder(&self) -> *const c_void {
+        // SAFETY: Valid by the invariant of `DaxDevice`.
+        unsafe { bindings::dax_holder(self.device.as_raw()) }
+    }
+
+    /// Forwards a failure of `len` bytes at byte `offset` of the disk to the front's own holder.
+    ///
+    /// The caller pins the holder's super block: a file system gives the slot back without a grace
+    /// period (`fs_put_dax()`), so without the pin the handler could run on freed memory.
+    pub(crate) fn notify(&self, offset: u64, len: u64, flags: c_int) -> Result {
+        // SAFETY: Valid by the invariant of `DaxDevice`; the holder by the rule above.
+        kernel::error::to_result(unsafe {
+            bindings::dax_holder_notify_failure(self.device.as_raw(), offset, len, flags)
+        })
+    }
+
+    /// Refuses every access from now on, for ever, and waits for those that have begun.
+    ///
+    /// Afterwards nothing reaches our code through the front, however long somebody keeps it.
+    /// Sleeps; not for callbacks (see [`GracePeriod::wait`]). Tells the front's holder first, so
+    /// that holder must be pinned as for [`Front::notify`].
+    pub(crate) fn kill(&self) {
+        // SAFETY: Valid by the invariant of `DaxDevice`.
+        unsafe { bindings::kill_dax(self.device.as_raw()) };
+        // A late fsync must not write back a cache line of memory that may be gone.
+        // SAFETY: As above.
+        unsafe { bindings::dax_write_cache(self.device.as_raw(), false) };
+    }
+
+    /// Returns the owner of a front inside one of its operations.
+    ///
+    /// # Safety
+    ///
+    /// Only within an operation of `device`, which must be a `Front<T>`.
+    unsafe fn owner<'a>(device: *mut bindings::dax_device) -> Result<&'a T> {
+        // SAFETY: The core calls with a valid device.
+        let owner = unsafe { bindings::dax_get_private(device) }.cast::<T>();
+        // NULL: killed since the core looked whether it was alive.
+        // SAFETY: Points into the `Arc` of the `Front`, which drops it only after `kill()` has
+        // waited for the read-side section that the core is in.
+        unsafe { owner.cast_const().as_ref() }.ok_or(ENXIO)
+    }
+
+    /// `direct_access` of a front.
+    ///
+    /// # Safety
+    ///
+    /// Only called by the DAX core, inside a read-side section, for a `Front<T>`.
+    unsafe extern "C" fn direct_access(
+        device: *mut bindings::dax_device,
+        first: c_ulong,
+        pages: c_long,
+        mode: bindings::dax_access_mode,
+        address: *mut *mut c_void,
+        pfn: *mut c_ulong,
+    ) -> c_long {
+        let recovery = mode == bindings::dax_access_mode_DAX_RECOVERY_WRITE;
+        // SAFETY: By this function's own contract.
+        let admitted = unsafe { Self::owner(device) }.and_then(|owner| {
+            owner
+                .admit(first as u64, pages as u64, recovery)
+                .map(|pages| (owner, pages))
+        });
+        let (owner, pages) = match admitted {
+            Ok(x) => x,
+            Err(e) => return e.to_errno() as c_long,
+        };
+        let lower = owner.lower();
+        let cached = lower.write_cache();
+        // SAFETY: `device` is valid; atomic bit operations. The disk's write_cache attribute
+        // changes the lower device only, so the front follows here.
+        unsafe {
+            if bindings::dax_write_cache_enabled(device) != cached {
+                bindings::dax_write_cache(device, cached);
+            }
+        }
+        // SAFETY: `lower` is valid by its invariant, the read lock is held by the core, and the
+        // pointers are the caller's.
+        unsafe {
+            bindings::dax_direct_access(lower.as_raw(), first, pages as c_long, mode, address, pfn)
+        }
+    }
+
+    /// `zero_page_range` of a front.
+    ///
+    /// # Safety
+    ///
+    /// As for `direct_access`.
+    unsafe extern "C" fn zero_page_range(
+        device: *mut bindings::dax_device,
+        first: c_ulong,
+        pages: usize,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By this function's own contract.
+            let owner = unsafe { Self::owner(device) }?;
+            if owner.admit(first as u64, pages as u64, true)? < pages as u64 {
+                return Err(EIO);
+            }
+            // SAFETY: `lower` is valid by its invariant; the read lock is held by the core.
+            kernel::error::to_result(unsafe {
+                bindings::dax_zero_page_range(owner.lower().as_raw(), first, pages)
+            })?;
+            owner.recovered(first as u64, pages as u64);
+            Ok(0)
+        })
+    }
+
+    /// `recovery_write` of a front. Returns the bytes written, 0 for none.
+    ///
+    /// # Safety
+    ///
+    /// As for `direct_access`; `address` and `iter` are the caller's, for `bytes` bytes.
+    unsafe extern "C" fn recovery_write(
+        device: *mut bindings::dax_device,
+        first: c_ulong,
+        address: *mut c_void,
+        bytes: usize,
+        iter: *mut kernel::bindings::iov_iter,
+    ) -> usize {
+        const PAGE: u64 = kernel::page::PAGE_SIZE as u64;
+
+        // SAFETY: By this function's own contract.
+        let Ok(owner) = (unsafe { Self::owner(device) }) else {
+            return 0;
+        };
+        let in_page = address as u64 % PAGE;
+        let pages = (in_page + bytes as u64).div_ceil(PAGE);
+        if !matches!(owner.admit(first as u64, pages, true), Ok(n) if n >= pages) {
+            return 0;
+        }
+        // SAFETY: `lower` is valid by its invariant, the read lock is held by the core, and the
+        // rest is the caller's.
+        let done = unsafe {
+            bindings::dax_recovery_write(owner.lower().as_raw(), first, address, bytes, iter)
+        };
+        // Only whole pages are repaired.
+        if in_page == 0 && done as u64 >= PAGE {
+            owner.recovered(first as u64, done as u64 / PAGE);
+        }
+        done
+    }
+}
+
+impl<T: FrontOperations> Drop for Front<T> {
+    fn drop(&mut self) {
+        // A file system may keep the device long after; it must not find its way to `_owner`.
+        self.kill();
+    }
+}
+
+/// Publishes the lower device for `disk` again.
+pub(crate) fn restore(disk: &Disk, lower: &DaxDevice) -> Result {
+    lower.publish(disk)
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! This module's own reference count, and small things about the running task.
+
+use crate::bindings;
+use kernel::prelude::*;
+
+/// A reference to this module: it cannot be unloaded.
+pub(crate) struct Pin(());
+
+impl Pin {
+    /// Takes a reference. `ENODEV` if the module is being unloaded.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: No requirements.
+        if unsafe { bindings::dh_module_get() } {
+            Ok(Self(()))
+        } else {
+            Err(ENODEV)
+        }
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        // SAFETY: `new()` took the reference. The caller's code is kept by what called it: the
+        // notifier chain's lock, or an open sysfs file.
+        unsafe { bindings::dh_module_put() };
+    }
+}
+
+/// Within its life, this task's allocations start no I/O: the memory that fails may be the one
+/// that I/O would go to.
+pub(crate) struct NoIo(u32);
+
+impl NoIo {
+    /// Enters the scope.
+    pub(crate) fn new() -> Self {
+        // SAFETY: Changes flags of the current task only.
+        Self(unsafe { bindings::dh_noio_save() })
+    }
+}
+
+impl Drop for NoIo {
+    fn drop(&mut self) {
+        // SAFETY: The flags are those that `new()` saved, for the same task: the type is only used
+        // as a local variable.
+        unsafe { bindings::dh_noio_restore(self.0) };
+    }
+}
+
+/// Sleeps for about `ms` milliseconds.
+pub(crate) fn sleep_ms(ms: u32) {
+    // SAFETY: Callers may sleep.
+    unsafe { bindings::dh_msleep(ms) };
+}
+
+/// Returns the error that makes the system call start again, from the entry.
+pub(crate) fn restart_syscall() -> Error {
+    // SAFETY: Sets a flag of the current task, which is in a system call.
+    Error::from_errno(unsafe { bindings::dh_restart_syscall() })
+}

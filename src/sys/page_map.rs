@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The page map of a persistent memory device: what keeps its memory present.
+//!
+//! C header: [`include/linux/memremap.h`](srctree/include/linux/memremap.h).
+
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::ffi::c_ulong;
+
+/// The pages of a disk.
+#[derive(Clone, Copy)]
+pub(crate) struct Pages {
+    first: c_ulong,
+    count: c_ulong,
+}
+
+impl Pages {
+    /// `first` is a page frame number, `count` a number of pages.
+    pub(crate) fn new(first: c_ulong, count: c_ulong) -> Self {
+        Self { first, count }
+    }
+}
+
+/// A reference to a page map: `memunmap_pages()` waits for it, so the memory, its `struct page`s
+/// and its kernel mapping stay. The removal barrier.
+///
+/// # Invariants
+///
+/// `map` is valid and this owns a reference.
+pub(crate) struct PageMap {
+    map: NonNull<bindings::dev_pagemap>,
+    pages: Pages,
+}
+
+// SAFETY: References to a page map may be dropped on any thread.
+unsafe impl Send for PageMap {}
+
+/// How many pages somebody uses.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// Pages in use in any way.
+    pub(crate) pages: u64,
+    /// Of these, pages in a file's DAX tree.
+    pub(crate) mapped: u64,
+    /// Of these, pages with references: mapped into a process, or pinned.
+    pub(crate) pinned: u64,
+}
+
+impl PageMap {
+    /// Takes a reference. `None` if the memory is already going. Does not sleep.
+    pub(crate) fn get(pages: Pages) -> Option<Self> {
+        // SAFETY: Any page frame number may be asked for.
+        let map = unsafe { bindings::get_dev_pagemap(pages.first) };
+        // INVARIANT: A non-NULL result is a reference for us.
+        NonNull::new(map).map(|map| Self { map, pages })
+    }
+
+    /// Counts the pages that are in use. Reads one `struct page` per page; sleeps now and then.
+    pub(crate) fn usage(&self) -> Usage {
+        let mut usage = bindings::dh_usage::default();
+        // SAFETY: The reference keeps every `struct page` of the map, and `pages` are pages of it.
+        unsafe { bindings::dh_pagemap_usage(self.pages.first, self.pages.count, &mut usage) };
+        Usage {
+            pages: usage.pages as u64,
+            mapped: usage.mapped as u64,
+            pinned: usage.pinned as u64,
+        }
+    }
+}
+
+impl Drop for PageMap {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant we own the reference.
+        unsafe { bindings::dh_pagemap_put(self.map.as_ptr()) };
+    }
+}
