@@ -82,8 +82,6 @@ pub(crate) struct Event {
     pub(crate) source: Source,
     /// The bytes of the disk that are concerned; the whole disk unless `kind` is a failure.
     pub(crate) ranges: RangeSet,
-    /// When it was accepted, in nanoseconds of the monotonic clock.
-    pub(crate) at: u64,
 }
 
 /// The answer of [`Coalescer::add`]: what the caller has to do next.

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The disks we know: every disk of nd_pmem, attached or with the reason why not.
+//!
+//! Attaching and detaching happen under the device lock of the disk's parent, under which the
+//! driver is bound and unbound too.
+
+use crate::{
+    fanout::Policy,
+    observe::files::{
+        self,
+        Files, //
+    },
+    shim::Shim,
+    sys::{
+        block::Disk,
+        bus::{
+            Listener,
+            Listening,
+            Locked,
+            NdBus,
+            NdDevice, //
+        },
+        dax::{
+            DaxDevice,
+            Slot, //
+        },
+        module::{
+            self,
+            restart_syscall, //
+        }, //
+    }, //
+};
+use kernel::{
+    bindings,
+    debugfs::Dir,
+    new_mutex,
+    prelude::*,
+    sync::{
+        atomic::{
+            ordering,
+            Atomic, //
+        },
+        Arc,
+        Mutex, //
+    }, //
+};
+
+/// Why a disk is not attached.
+type Reason = &'static str;
+
+const NO_DAX: Reason = "no DAX: the namespace is in raw or sector mode; make it fsdax";
+const SLOT_TAKEN: Reason =
+    "the DAX device is held by somebody else, XFS mounted before perhaps: unmount it, or load dax_holder first";
+const UNALIGNED: Reason = "the disk's size is not a whole number of pages";
+const IN_USE: Reason =
+    "mounted or stacked on before: unmount it, or load dax_holder first";
+const NO_MEMORY: Reason = "no memory";
+const BY_HAND: Reason = "detached by hand";
+const LEAVING: Reason = "the module is being unloaded";
+
+/// What exists while a disk is attached. Dropped in this order: no more commands, no more
+/// callbacks, and only then the shim and the module.
+struct Attachment {
+    _files: Pin<KBox<Files>>,
+    _slot: Slot<Shim>,
+    shim: Arc<Shim>,
+    _module: module::Pin,
+}
+
+/// A disk of nd_pmem.
+#[pin_data]
+pub(crate) struct Known {
+    parent: NdDevice,
+    disk: Arc<Disk>,
+    policy: Atomic<u32>,
+    #[pin]
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    attachment: Option<Attachment>,
+    reason: Reason,
+}
+
+impl Known {
+    fn new(parent: NdDevice, disk: Disk) -> Result<Arc<Self>> {
+        let disk = Arc::new(disk, GFP_KERNEL)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                parent,
+                disk,
+                policy: Atomic::new(Policy::Shutdown as u32),
+                inner <- new_mutex!(
+                    Inner { attachment: None, reason: "" },
+                    "dax_holder::Known::inner"
+                ),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Returns the shim, if the disk is attached.
+    pub(crate) fn shim(&self) -> Option<Arc<Shim>> {
+        self.inner
+            .lock()
+            .attachment
+            .as_ref()
+            .map(|attachment| attachment.shim.clone())
+    }
+
+    /// Returns why the disk is not attached; empty if it is.
+    pub(crate) fn reason(&self) -> Reason {
+        self.inner.lock().reason
+    }
+
+    /// Returns what a failure does.
+    pub(crate) fn policy(&self) -> Policy {
+        if self.policy.load(ordering::Relaxed) == Policy::Native as u32 {
+            Policy::Native
+        } else {
+            Policy::Shutdown
+        }
+    }
+
+    /// Sets what later failures do, across detaching and attaching.
+    pub(crate) fn set_policy(&self, policy: Policy) {
+        self.policy.store(policy as u32, ordering::Relaxed);
+        if let Some(shim) = self.shim() {
+            shim.set_policy(policy);
+        }
+    }
+
+    /// Attaches, or says why not in the kernel log and in `reason`.
+    fn attach(&self, _bound: &Locked<'_>) -> Result {
+        let attached = self.try_attach();
+        let mut inner = self.inner.lock();
+        match attached {
+            Ok(attachment) => {
+                inner.attachment = Some(attachment);
+                inner.reason = "";
+                drop(inner);
+                pr_info!("{}: attached\n", self.disk.name().as_str());
+                Ok(())
+            }
+            Err((e, reason)) => {
+                inner.reason = reason;
+                drop(inner);
+                pr_info!("{}: not attached: {reason}\n", self.disk.name().as_str());
+                Err(e)
+            }
+        }
+    }
+
+    fn try_attach(&self) -> Result<Attachment, (Error, Reason)> {
+        let no_memory = |e| (e, NO_MEMORY);
+
+        if !self.disk.has_dax() {
+            return Err((EOPNOTSUPP, NO_DAX));
+        }
+        let module = module::Pin::new().map_err(|e| (e, LEAVING))?;
+        let lower = DaxDevice::of_disk(&self.disk).ok_or((EOPNOTSUPP, UNALIGNED))?;
+        let shim = Shim::new(self.disk.clone(), lower).map_err(no_memory)?;
+        shim.set_policy(self.policy());
+        let slot = Slot::claim(&self.disk, shim.clone())
+            .map_err(|e| (e, if e == EBUSY { SLOT_TAKEN } else { NO_MEMORY }))?;
+        shim.publish()
+            .map_err(|e| (e, if e == EBUSY { IN_USE } else { NO_MEMORY }))?;
+        let root = DISKS.lock().files.clone();
+        let files = match root
+            .ok_or(ENODEV)
+            .and_then(|root| files::create(&root, shim.clone()))
+        {
+            Ok(files) => files,
+            Err(e) => {
+                let _ = shim.unpublish();
+                return Err(no_memory(e));
+            }
+        };
+        Ok(Attachment {
+            _files: files,
+            _slot: slot,
+            shim,
+            _module: module,
+        })
+    }
+
+    /// Attaches by hand. Errors as [`Known::attach`]; `EBUSY` also if it is attached.
+    pub(crate) fn attach_again(&self) -> Result {
+        let locked = self.parent.try_lock().ok_or_else(restart_syscall)?;
+        // The driver may have been unbound before we had the lock.
+        self.parent.pmem_disk().ok_or(ENODEV)?;
+        if self.shim().is_some() {
+            return Err(EBUSY);
+        }
+        self.attach(&locked)
+    }
+
+    /// Detaches by hand: the disk is exactly as before.
+    ///
+    /// `EBUSY`: somebody uses the front. `EINVAL`: not attached.
+    pub(crate) fn detach(&self) -> Result {
+        let _locked = self.parent.try_lock().ok_or_else(restart_syscall)?;
+        let shim = self.shim().ok_or(EINVAL)?;
+        shim.unpublish().inspect_err(|_| {
+            pr_info!(
+                "{}: not detached: mounted or stacked on: unmount it first\n",
+                self.disk.name().as_str()
+            );
+        })?;
+        let attachment = {
+            let mut inner = self.inner.lock();
+            inner.reason = BY_HAND;
+            inner.attachment.take()
+        };
+        // Off the lock: this waits for those inside the debugfs files.
+        drop(attachment);
+        pr_info!("{}: detached\n", self.disk.name().as_str());
+        Ok(())
+    }
+}
+
+/// The table.
+pub(crate) struct Disks {
+    known: KVec<Arc<Known>>,
+    files: Option<Dir>,
+}
+
+kernel::sync::global_lock! {
+    // SAFETY: Initialised in `Registration::new()` before anything else uses it.
+    unsafe(uninit) static DISKS: Mutex<Disks> = Disks {
+        known: KVec::new(),
+        files: None,
+    };
+}
+
+/// Finds the disk whose own device is `device`. Only compares the pointer.
+pub(crate) fn find(device: *const bindings::device) -> Option<Arc<Known>> {
+    let disks = DISKS.lock();
+    let known = disks.known.iter().find(|known| known.disk.is_device(device));
+    known.cloned()
+}
+
+fn find_parent(parent: &NdDevice) -> Option<Arc<Known>> {
+    let disks = DISKS.lock();
+    let known = disks.known.iter().find(|known| known.parent.is(parent));
+    known.cloned()
+}
+
+/// Takes up the disk of `device`, if it has one that is new.
+fn consider(device: &NdDevice, bound: &Locked<'_>) {
+    let Some(disk) = device.pmem_disk() else {
+        return;
+    };
+    if find_parent(device).is_some() {
+        return;
+    }
+    let name = *disk.name();
+    let known = Known::new(device.get(), disk).and_then(|known| {
+        DISKS.lock().known.push(known.clone(), GFP_KERNEL)?;
+        Ok(known)
+    });
+    let Ok(known) = known else {
+        pr_warn!("{}: not attached: no memory\n", name.as_str());
+        return;
+    };
+    if let Err(e) = known.disk.add_attributes() {
+        pr_warn!("{}: no attributes: error {}\n", name.as_str(), e.to_errno());
+    }
+    // The reason is in the log and in the attribute.
+    let _ = known.attach(bound);
+}
+
+/// The listener on the nd bus.
+struct Watch;
+
+impl Listener for Watch {
+    fn bound(device: &NdDevice, locked: &Locked<'_>) {
+        consider(device, locked);
+    }
+
+    fn unbinding(device: &NdDevice) {
+        let Some(known) = find_parent(device) else {
+            return;
+        };
+        known.disk.remove_attributes();
+        if let Some(shim) = known.shim() {
+            Shim::remove(shim.as_arc_borrow());
+        }
+    }
+
+    fn unbound(device: &NdDevice) {
+        let Some(known) = find_parent(device) else {
+            return;
+        };
+        let is_other = |other: &mut Arc<Known>| !Arc::ptr_eq(other, &known);
+        DISKS.lock().known.retain(is_other);
+        // Off the lock: waits for those inside the debugfs files and for callbacks.
+        let attachment = known.inner.lock().attachment.take();
+        if attachment.is_some() {
+            pr_info!("{}: gone\n", known.disk.name().as_str());
+        }
+        drop(attachment);
+    }
+}
+
+/// The table's life: that of the module.
+pub(crate) struct Registration {
+    // Before the files: no more disks.
+    listening: Option<Listening<Watch>>,
+}
+
+impl Registration {
+    /// Takes up all disks of nd_pmem, those that exist and those that come.
+    ///
+    /// To be called once, by the module's init.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: Called exactly once, see above.
+        unsafe { DISKS.init() };
+        DISKS.lock().files = Some(Dir::new(c"dax_holder"));
+        let bus = NdBus::find()?;
+        let listening = Listening::new(bus)?;
+        bus.for_each_pmem(|device| consider(device, &device.lock()));
+        Ok(Self {
+            listening: Some(listening),
+        })
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // No disk comes or goes under our eyes any more.
+        self.listening = None;
+        // Attached disks pin the module: these are not.
+        loop {
+            let Some(known) = DISKS.lock().known.pop() else {
+                break;
+            };
+            let _locked = known.parent.lock();
+            if known.parent.pmem_disk().is_some() {
+                known.disk.remove_attributes();
+            }
+        }
+        DISKS.lock().files = None;
+    }
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! File systems: shutdown, and the sweep of every mapping, per inode and not per page.
+
+use super::Holder;
+use crate::{
+    event::{
+        Event,
+        Kind, //
+    },
+    range::Range,
+    registry::Report,
+    sys::{
+        block::{
+            BlockDevice,
+            Name, //
+        },
+        super_block::{
+            ActiveSuper,
+            Inode,
+            Swept, //
+        }, //
+    }, //
+};
+use kernel::prelude::*;
+
+/// A mounted file system on a block device of the disk.
+pub(crate) struct Filesystem {
+    device: BlockDevice,
+    sb: ActiveSuper,
+    window: Range,
+}
+
+/// Inodes with pinned pages, kept until the pins have gone.
+///
+/// Without our reference the last user's `close()` would start an eviction, which waits for the
+/// pins without a word and cannot be interrupted (`dax_break_layout_final()`).
+pub(crate) struct Stuck {
+    // The order matters: the inodes go before their super block.
+    inodes: KVec<Inode>,
+    // Never read: it keeps the super block of the inodes.
+    _sb: Option<ActiveSuper>,
+    /// The holder's name.
+    pub(crate) name: Name,
+    /// The holder's bytes of the disk.
+    pub(crate) window: Range,
+}
+
+impl Stuck {
+    /// Starts an empty list for a holder.
+    pub(crate) fn new(name: Name, window: Range) -> Self {
+        Self {
+            inodes: KVec::new(),
+            _sb: None,
+            name,
+            window,
+        }
+    }
+
+    /// Keeps `inode`. Without memory for it, says so: its eviction will wait for the pins.
+    fn keep(&mut self, inode: &Inode) {
+        if self.inodes.push(inode.get(), GFP_KERNEL).is_err() {
+            pr_warn!(
+                "{}: no memory to keep pinned inode {}\n",
+                self.name.as_str(),
+                inode.number()
+            );
+        }
+    }
+
+    /// Returns how many inodes are still pinned.
+    pub(crate) fn len(&self) -> usize {
+        self.inodes.len()
+    }
+
+    /// Returns the number of an inode that is pinned.
+    pub(crate) fn example(&self) -> u64 {
+        self.inodes.first().map_or(0, Inode::number)
+    }
+
+    /// Tries again, and lets go of the inodes whose pins have gone.
+    pub(crate) fn retry(&mut self) {
+        self.inodes.retain(|inode| inode.sweep().pinned);
+    }
+}
+
+impl Filesystem {
+    /// The file system `sb` on `device`, whose bytes of the disk are `window`.
+    pub(crate) fn new(device: BlockDevice, sb: ActiveSuper, window: Range) -> Self {
+        Self { device, sb, window }
+    }
+
+    /// Returns the super block.
+    pub(crate) fn sb(&self) -> &ActiveSuper {
+        &self.sb
+    }
+
+    /// Returns its bytes of the disk.
+    pub(crate) fn window(&self) -> Range {
+        self.window
+    }
+
+    /// Walks the inodes with DAX mappings or entries, keeps the pinned ones, and counts.
+    fn walk(&self, stuck: &mut Stuck, step: impl Fn(&Inode) -> Swept) -> Report {
+        let mut report = Report::of(Ok(()));
+        let mut inodes = self.sb.dax_inodes();
+        while let Some(inode) = inodes.next() {
+            let swept = step(inode);
+            if swept.pages > 0 || swept.pinned {
+                report.inodes += 1;
+                report.pages += swept.pages;
+            }
+            if swept.pinned {
+                report.pins += 1;
+                stuck.keep(inode);
+            }
+        }
+        report
+    }
+
+    /// The memory goes, but still works: save what can be saved.
+    fn leave(&self, stuck: &mut Stuck) -> Report {
+        // Unmapping first makes every process that writes stop; what it wrote stays tagged as
+        // dirty. Pinned inodes are kept before the block layer evicts what nobody uses: that
+        // eviction would wait for the pins.
+        let unmapped = self.walk(stuck, Inode::unmap);
+        // Write back and shut down, as del_gendisk() will once more, in vain.
+        self.device.mark_dead();
+        // A pinned inode is in the list already.
+        let swept = self.walk(&mut Stuck::new(self.name(), self.window), Inode::sweep);
+        Report {
+            inodes: unmapped.inodes.max(swept.inodes),
+            pages: unmapped.pages.max(swept.pages),
+            pins: unmapped.pins.max(swept.pins),
+            result: Ok(()),
+        }
+    }
+
+    /// The memory is bad: write nothing back, it could be read for that.
+    fn fall(&self, stuck: &mut Stuck) -> Report {
+        let down = self.sb.shutdown();
+        let mut report = self.walk(stuck, Inode::sweep);
+        report.result = down;
+        report
+    }
+
+    /// Keeps the super block for as long as inodes of it are stuck.
+    pub(crate) fn into_stuck(self, mut stuck: Stuck) -> Option<Stuck> {
+        if stuck.inodes.is_empty() {
+            return None;
+        }
+        stuck._sb = Some(self.sb);
+        Some(stuck)
+    }
+}
+
+impl Holder for Filesystem {
+    fn name(&self) -> Name {
+        self.device.name()
+    }
+
+    fn kind(&self) -> Name {
+        self.sb.kind()
+    }
+
+    fn let_go(&self, event: &Event, stuck: &mut Stuck) -> Report {
+        match event.kind {
+            Kind::Removal => self.leave(stuck),
+            Kind::Failure | Kind::Surprise => self.fall(stuck),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The DAX holder notification layer.
+//!
+//! One failing or departing persistent memory device gives one ranged event; every holder above it
+//! hears it once, stops new mappings, tears down all mappings in one sweep and shuts down. See
+//! `Documentation/design.rst`.
+
+mod bindings;
+mod disks;
+mod event;
+mod fanout;
+mod gate;
+mod holders;
+mod observe;
+mod range;
+mod registry;
+mod shim;
+mod sys;
+
+use kernel::prelude::*;
+
+module! {
+    type: DaxHolder,
+    name: "dax_holder",
+    authors: ["The dax_holder developers"],
+    description: "DAX holder notification layer",
+    license: "GPL v2",
+}
+
+/// The module. Dropped in this order: no more disks, then no more workers.
+struct DaxHolder {
+    _disks: disks::Registration,
+    _queue: sys::work::Queue,
+}
+
+impl kernel::Module for DaxHolder {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let queue = sys::work::Queue::new()?;
+        Ok(Self {
+            _disks: disks::Registration::new()?,
+            _queue: queue,
+        })
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The debugfs files of one attached disk: holders, events, barrier; inject, override.
+
+use super::command;
+use crate::{
+    event::Source,
+    holders::Found,
+    registry::Row,
+    shim::{
+        Shim,
+        State, //
+    }, //
+};
+use kernel::{
+    debugfs::{
+        Dir,
+        Scope, //
+    },
+    fmt,
+    prelude::*,
+    sync::Arc,
+    uaccess::UserSliceReader, //
+};
+
+/// The files of a disk. Dropping them waits for those who are inside.
+pub(crate) type Files = Scope<Arc<Shim>>;
+
+/// Creates the files of `shim` in a directory of the disk's name below `root`.
+pub(crate) fn create(root: &Dir, shim: Arc<Shim>) -> Result<Pin<KBox<Files>>> {
+    let name = *shim.disk().name();
+    let files = root.scope(shim, name.as_c_str(), |shim, dir| {
+        dir.read_callback_file(c"holders", shim, &holders);
+        dir.read_callback_file(c"events", shim, &events);
+        dir.read_callback_file(c"barrier", shim, &barrier);
+        dir.write_only_callback_file(c"inject", shim, &inject);
+        dir.write_only_callback_file(c"override", shim, &give_up);
+    });
+    KBox::pin_init(files, GFP_KERNEL)
+}
+
+fn row(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
+    f.write_fmt(fmt!("{} {} {:#x} {:#x} {} {} {} {} {} {} {} {}\n",
+        row.name.as_str(),
+        row.kind.as_str(),
+        row.window.start(),
+        row.window.len(),
+        row.state.name(),
+        row.result,
+        row.usec,
+        row.inodes,
+        row.pages,
+        row.pins,
+        row.events,
+        row.ranges
+    ))
+}
+
+fn holders(shim: &Arc<Shim>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_fmt(fmt!("# name kind start length state result usec inodes pages pins events ranges\n"))?;
+    for called in shim.registry().lock().rows() {
+        row(f, called)?;
+    }
+    // Once the disk goes, what is still found on it means nothing.
+    if shim.state() == State::Removing {
+        return Ok(());
+    }
+    for device in shim.disk().block_devices() {
+        let (name, Some(window)) = (device.name(), device.window()) else {
+            continue;
+        };
+        let called = |row: &Row| row.is(&name, window);
+        if shim.registry().lock().rows().iter().any(called) {
+            continue;
+        }
+        if let Ok(Some(found)) = Found::on(device, window) {
+            row(f, &Row::fresh(name, found.holder().kind(), window))?;
+        }
+    }
+    Ok(())
+}
+
+fn events(shim: &Arc<Shim>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for done in shim.registry().lock().events() {
+        f.write_fmt(fmt!("{done} list={}\n", done.ranges))?;
+    }
+    Ok(())
+}
+
+fn barrier(shim: &Arc<Shim>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    shim.show_barrier(f)
+}
+
+/// Reads all that was written, if it is not longer than `limit` bytes.
+fn text(reader: &mut UserSliceReader, limit: usize) -> Result<KVVec<u8>> {
+    if reader.len() > limit {
+        return Err(E2BIG);
+    }
+    let mut text = KVVec::zeroed(reader.len(), GFP_KERNEL)?;
+    reader.read_slice(&mut text)?;
+    Ok(text)
+}
+
+fn inject(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result {
+    let disk = shim.disk();
+    let ranges = text(reader, command::MAX_TEXT)
+        .inspect_err(|_| {
+            pr_info!("{}: injection refused: too much text\n", disk.name().as_str());
+        })
+        .and_then(|text| {
+            command::parse(&text, disk.bytes()).map_err(|refusal| {
+                pr_info!("{}: injection refused: {refusal}\n", disk.name().as_str());
+                refusal.errno
+            })
+        })?;
+    // What the holders answered is in the holders file; the write itself was handled.
+    Shim::fail(shim.as_arc_borrow(), Source::Injected, ranges).map(|_| ())
+}
+
+fn give_up(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result {
+    let text = text(reader, 16).map_err(|_| EINVAL)?;
+    if text.trim_ascii() != b"release" {
+        return Err(EINVAL);
+    }
+    shim.give_up()
+}

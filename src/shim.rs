@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The shim: our object for one attached disk, and the life of events on it.
+//!
+//! Locks, outer to inner: the parent's device lock - `handling` - `stuck`, `removal`, `registry` -
+//! the gate's. A callback of the DAX core takes none but `pending` (a spinlock) and the gate's:
+//! whoever holds `handling` waits for grace periods that such a callback would hold up.
+
+mod publish;
+mod removal;
+
+use self::removal::Removal;
+use crate::{
+    event::{
+        Added,
+        Coalescer,
+        Event,
+        Kind,
+        Source, //
+    },
+    fanout::{
+        self,
+        Outcome,
+        Policy,
+        Site, //
+    },
+    gate::Gate,
+    holders::Stuck,
+    observe::announce,
+    range::{
+        Range,
+        RangeSet, //
+    },
+    registry::{
+        Done,
+        HolderState,
+        Registry, //
+    },
+    sys::{
+        block::Disk,
+        dax::{
+            DaxDevice,
+            Front,
+            GracePeriod,
+            SlotHolder, //
+        },
+        module::{
+            sleep_ms,
+            NoIo, //
+        },
+        page_map::Pages,
+        super_block::ActiveSuper,
+        trace,
+        work, //
+    }, //
+};
+use kernel::{
+    ffi::c_int,
+    impl_has_work,
+    new_mutex,
+    new_spinlock,
+    new_work,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        atomic::{
+            ordering,
+            Atomic, //
+        },
+        Arc,
+        ArcBorrow,
+        Mutex,
+        SpinLock, //
+    },
+    time::{
+        Instant,
+        Monotonic, //
+    },
+    workqueue::{
+        Work,
+        WorkItem, //
+    }, //
+};
+
+/// How a disk is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum State {
+    /// Not attached: no front is published.
+    Detached,
+    /// Attached, nothing has failed.
+    Active,
+    /// An event was accepted; ranges are refused.
+    Failed,
+    /// The disk is going.
+    Removing,
+}
+
+impl State {
+    /// Returns the word that user space sees.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Detached => "detached",
+            Self::Active => "active",
+            Self::Failed => "failed",
+            Self::Removing => "removing",
+        }
+    }
+
+    const fn from_u32(value: u32) -> Self {
+        match value {
+            1 => Self::Active,
+            2 => Self::Failed,
+            3 => Self::Removing,
+            _ => Self::Detached,
+        }
+    }
+}
+
+/// An attached disk.
+#[pin_data]
+pub(crate) struct Shim {
+    // Before the gate that its operations ask.
+    front: Front<Gate>,
+    gate: Arc<Gate>,
+    grace: GracePeriod,
+    disk: Arc<Disk>,
+    pages: Pages,
+    policy: Atomic<u32>,
+    state: Atomic<u32>,
+    sequence: Atomic<u64>,
+    /// Failures that came from the DAX core and wait for the worker.
+    #[pin]
+    pending: SpinLock<Coalescer>,
+    /// Serialises events. Holds a set that is the whole disk, for when there is no memory for
+    /// another.
+    #[pin]
+    handling: Mutex<Option<RangeSet>>,
+    #[pin]
+    registry: Mutex<Registry>,
+    /// File systems with pinned pages; the worker tries them again.
+    #[pin]
+    stuck: Mutex<KVec<Stuck>>,
+    /// The removal that goes on, and its barrier.
+    #[pin]
+    removal: Mutex<Option<Removal>>,
+    #[pin]
+    work: Work<Shim>,
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Shim { self.work }
+}
+
+impl Shim {
+    /// Makes the shim for `disk`, whose DAX device is `lower`. Nothing is published yet.
+    pub(crate) fn new(disk: Arc<Disk>, lower: DaxDevice) -> Result<Arc<Self>> {
+        let pages = Pages::new(lower.first_pfn()?, (disk.bytes() / PAGE_SIZE as u64) as usize);
+        let gate = Arc::pin_init(Gate::new(lower), GFP_KERNEL)?;
+        let front = Front::new(gate.clone())?;
+        let grace = GracePeriod::new()?;
+        let registry = Registry::new()?;
+        let mut whole = RangeSet::new();
+        whole.insert(Range::whole(disk.bytes()))?;
+        Arc::pin_init(
+            pin_init!(Self {
+                front,
+                gate,
+                grace,
+                disk,
+                pages,
+                policy: Atomic::new(Policy::Shutdown as u32),
+                state: Atomic::new(State::Detached as u32),
+                sequence: Atomic::new(0),
+                pending <- new_spinlock!(Coalescer::new(), "dax_holder::Shim::pending"),
+                handling <- new_mutex!(Some(whole), "dax_holder::Shim::handling"),
+                registry <- new_mutex!(registry, "dax_holder::Shim::registry"),
+                stuck <- new_mutex!(KVec::new(), "dax_holder::Shim::stuck"),
+                removal <- new_mutex!(None, "dax_holder::Shim::removal"),
+                work <- new_work!("dax_holder::Shim::work"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Returns the disk.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Returns the books of the disk.
+    pub(crate) fn registry(&self) -> &Mutex<Registry> {
+        &self.registry
+    }
+
+    /// Returns the state. A snapshot.
+    pub(crate) fn state(&self) -> State {
+        State::from_u32(self.state.load(ordering::Acquire))
+    }
+
+    fn set_state(&self, state: State) {
+        self.state.store(state as u32, ordering::Release);
+    }
+
+    /// Returns what a failure does to a file system.
+    pub(crate) fn policy(&self) -> Policy {
+        if self.policy.load(ordering::Relaxed) == Policy::Native as u32 {
+            Policy::Native
+        } else {
+            Policy::Shutdown
+        }
+    }
+
+    /// Sets what later failures do.
+    pub(crate) fn set_policy(&self, policy: Policy) {
+        self.policy.store(policy as u32, ordering::Relaxed);
+    }
+
+    /// Has the worker look.
+    fn kick(this: ArcBorrow<'_, Self>) {
+        if let Some(queue) = work::queue() {
+            // Queued already is as good.
+            let _ = queue.enqueue(Arc::from(this));
+        }
+    }
+
+    /// Runs the failure of `ranges`, whichever way it was reported, to its end.
+    ///
+    /// Returns 0 or the first errno a holder was left with. `ESHUTDOWN`: the disk is going.
+    pub(crate) fn fail(
+        this: ArcBorrow<'_, Self>,
+        source: Source,
+        ranges: RangeSet,
+    ) -> Result<i32> {
+        let mut spare = this.handling.lock();
+        if this.state() == State::Removing || this.state() == State::Detached {
+            return Err(ESHUTDOWN);
+        }
+        Ok(this.run(&mut spare, Kind::Failure, source, Some(ranges)).0)
+    }
+
+    /// Runs an event: closes the gate, tells the holders, keeps the books. Under `handling`.
+    ///
+    /// No `ranges` means the whole disk. Returns the result, and the super block that has claimed
+    /// the front's slot, so that the slot stays claimed.
+    fn run(
+        self: ArcBorrow<'_, Self>,
+        spare: &mut Option<RangeSet>,
+        kind: Kind,
+        source: Source,
+        ranges: Option<RangeSet>,
+    ) -> (i32, Option<ActiveSuper>) {
+        let begun = Instant::<Monotonic>::now();
+        let _noio = NoIo::new();
+        let borrowed = ranges.is_none();
+        // The spare set is put back below, so it is there; an empty set would be an event that
+        // tells nobody.
+        let Some(ranges) = ranges.or_else(|| spare.take()) else {
+            return (0, None);
+        };
+        let event = Event {
+            seq: self.sequence.fetch_add(1, ordering::Relaxed) + 1,
+            kind,
+            source,
+            ranges,
+        };
+        let disk = self.disk.name().as_c_str();
+        trace::event_accepted(disk, &event);
+        if kind != Kind::Failure {
+            self.gate.close();
+        } else {
+            self.set_state(State::Failed);
+            // On ENOMEM the whole gate is closed: more is refused than has failed, never less.
+            if self.gate.fail(&event.ranges).is_err() {
+                pr_warn!("{}: no memory: the whole disk is closed\n", self.disk.name().as_str());
+            }
+        }
+        trace::gate_closed(disk, event.seq, event.ranges.bytes());
+        self.grace.wait();
+        let outcome = fanout::run(
+            &Site {
+                disk: &self.disk,
+                gate: &self.gate,
+                front: &self.front,
+                grace: &self.grace,
+                policy: self.policy(),
+                registry: &self.registry,
+            },
+            &event,
+        );
+        let Outcome {
+            holders,
+            result,
+            stuck,
+            strangers,
+            front_holder,
+        } = outcome;
+        self.keep_stuck(stuck);
+        if let Some(removal) = (*self.removal.lock()).as_mut() {
+            removal.wait_for(strangers);
+        }
+        let done = Done::new(&event, holders, result, begun.elapsed().as_micros_ceil() as u64);
+        self.registry.lock().push(done);
+        announce::event(&self.disk, &done);
+        if borrowed {
+            *spare = Some(event.ranges);
+        }
+        (result, front_holder)
+    }
+
+    /// Has the worker wait for pinned inodes.
+    fn keep_stuck(self: ArcBorrow<'_, Self>, found: KVec<Stuck>) {
+        if found.is_empty() {
+            return;
+        }
+        let mut list = self.stuck.lock();
+        for stuck in found {
+            pr_info!(
+                "{}: {}: {} inodes with pinned pages, inode {} for one\n",
+                self.disk.name().as_str(),
+                stuck.name.as_str(),
+                stuck.len(),
+                stuck.example()
+            );
+            // Without memory the pins are waited for here, by the eviction.
+            let _ = list.push(stuck, GFP_KERNEL);
+        }
+        drop(list);
+        Self::kick(self);
+    }
+
+    /// Tries the stuck file systems again. Returns whether none is left.
+    fn retry_stuck(&self) -> bool {
+        // Off the lock: the last reference to a super block unmounts it.
+        let mut list = core::mem::take(&mut *self.stuck.lock());
+        for stuck in list.iter_mut() {
+            stuck.retry();
+            if stuck.len() == 0 {
+                let _ = self.gate.mark_quiet(stuck.window);
+                self.registry
+                    .lock()
+                    .set_state(stuck.window, HolderState::Down);
+            }
+        }
+        list.retain(|stuck| stuck.len() > 0);
+        let mut now = self.stuck.lock();
+        for stuck in core::mem::replace(&mut *now, list) {
+            // The room of those that were just let go of is still there.
+            let _ = now.push(stuck, GFP_KERNEL);
+        }
+        now.is_empty()
+    }
+
+    /// Handles what the DAX core has reported. Returns whether there was something.
+    fn handle_pending(this: ArcBorrow<'_, Self>) -> bool {
+        let pending = this.pending.lock().take();
+        if pending.is_empty() && !pending.overflowed() {
+            return false;
+        }
+        let mut spare = this.handling.lock();
+        if matches!(this.state(), State::Removing | State::Detached) {
+            return true;
+        }
+        let ranges = if pending.overflowed() {
+            None
+        } else {
+            pending.to_set().ok()
+        };
+        if ranges.is_none() {
+            this.gate.close();
+        }
+        this.run(&mut spare, Kind::Failure, Source::MemoryFailure, ranges);
+        true
+    }
+
+    /// Opens the gate again after a failure whose holders are gone.
+    ///
+    /// `EBUSY`: somebody is still on a part that is refused. `EINVAL`: nothing has failed.
+    pub(crate) fn clear(&self) -> Result {
+        let _handling = self.handling.lock();
+        if self.state() != State::Failed {
+            return Err(EINVAL);
+        }
+        let busy = self.disk.block_devices().any(|device| {
+            device.claimed() && device.window().is_none_or(|window| self.gate.refuses(window))
+        });
+        if busy || !self.stuck.lock().is_empty() {
+            return Err(EBUSY);
+        }
+        self.gate.open();
+        self.registry.lock().forget_holders();
+        self.set_state(State::Active);
+        Ok(())
+    }
+}
+
+impl SlotHolder for Shim {
+    fn notify_failure(
+        this: ArcBorrow<'_, Self>,
+        offset: u64,
+        len: u64,
+        flags: c_int,
+    ) -> Result {
+        const PRE_REMOVE: c_int = kernel::bindings::mf_flags_MF_MEM_PRE_REMOVE as c_int;
+
+        if flags & PRE_REMOVE != 0 {
+            return Self::confirm(this);
+        }
+        // A page of the pfn info block has an offset below zero, which comes as a huge one.
+        // EOPNOTSUPP: the kernel treats the page in its own way.
+        let range = Range::new(offset, len).map_err(|_| EOPNOTSUPP)?;
+        if !Range::whole(this.disk.bytes()).contains(range) {
+            return Err(EOPNOTSUPP);
+        }
+        if this.state() == State::Removing || this.gate.is_quiet(range) {
+            // Nobody maps it and nobody can.
+            return Ok(());
+        }
+        if this.gate.fail_range(range).is_err() {
+            pr_warn!("{}: no memory: the whole disk is closed\n", this.disk.name().as_str());
+        }
+        let added = this.pending.lock().add(range);
+        if added != Added::Merged {
+            Self::kick(this);
+        }
+        // The worker will sweep; until then have the kernel signal and unmap this very page.
+        Err(EOPNOTSUPP)
+    }
+}
+
+impl WorkItem for Shim {
+    type Pointer = Arc<Shim>;
+
+    fn run(this: Arc<Shim>) {
+        const FIRST_MS: u32 = 10;
+        const LONGEST_MS: u32 = 1000;
+
+        let mut pause = FIRST_MS;
+        loop {
+            if Shim::handle_pending(this.as_arc_borrow()) {
+                pause = FIRST_MS;
+                continue;
+            }
+            // Both, always: a removal's barrier opens only when nothing is stuck either.
+            let free = this.retry_stuck();
+            if Shim::settle_removal(this.as_arc_borrow(), free) && free {
+                return;
+            }
+            sleep_ms(pause);
+            pause = (pause * 2).min(LONGEST_MS);
+        }
+    }
+}
