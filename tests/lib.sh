@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Shared by the suites of this folder. Sourced, never run. A suite is
+#
+#	. "$(dirname "$0")/lib.sh"
+#	plan 2				# KTAP header; one more test is added, the kernel log
+#	must "what the others need" function	# like t, but without it the suite ends
+#	t "what must hold" command arguments	# ok if the command returns 0
+#	finish
+#
+# Tests are functions that join their steps with &&, say on standard output what went wrong, and
+# run in the shell itself. Nothing here runs a program where the shell can do it: a fork costs
+# 10 to 30 ms in an emulated guest.
+
+set -u
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+BIN=${OUTPUT:-$(. "$HERE/../scripts/lib.sh" && echo "$BUILD/tests")}	# as in the Makefile
+SUITE=$(basename "$0" .sh)
+TMP=/tmp/dax_holder.$SUITE
+D=${DAX_DISK:-pmem0}			# the disk under test
+DEV=/dev/$D
+S=/sys/block/$D/dax_holder
+G=/sys/kernel/debug/dax_holder/$D
+ND=/sys/bus/nd/drivers/nd_pmem
+MODULE=dax_holder
+KO=${DAX_HOLDER_KO:-}
+PLAIN=${PLAIN_DISK:-/dev/vdb}
+SEED=4711
+MIB=1048576
+# The kernel that looks closely is also the slow one.
+DEBUG=; [ ! -e /sys/kernel/debug/kmemleak ] || DEBUG=1
+
+# ---------------------------------------------------------------------------------------- KTAP
+
+PLAN=0 DONE=0 BAD=0 SKIPPED=0 FINISHED= LAST_MARK=
+declare -A PID=()
+
+note() { printf '# %s\n' "$*"; }
+
+skip_all() {
+	printf 'KTAP version 1\n1..0 # SKIP %s\n' "$*"
+	FINISHED=1
+	exit 4
+}
+
+plan() {
+	PLAN=$(($1 + 1))
+	printf 'KTAP version 1\n1..%d\n' "$PLAN"
+	rm -rf "$TMP"
+	mkdir -p "$TMP"
+	start_log
+}
+
+result() {
+	DONE=$((DONE + 1))
+	if (($1 == 0)); then
+		printf 'ok %d %s\n' "$DONE" "$2"
+	else
+		BAD=$((BAD + 1))
+		printf 'not ok %d %s\n' "$DONE" "$2"
+	fi
+}
+
+skip() {
+	DONE=$((DONE + 1)) SKIPPED=$((SKIPPED + 1))
+	printf 'ok %d %s # SKIP %s\n' "$DONE" "$1" "$2"
+}
+
+t() {
+	local what=$1 rc line
+	shift
+	mark
+	"$@" >"$TMP/out" 2>&1
+	rc=$?
+	if ((rc)); then
+		while IFS= read -r line; do note "$line"; done <"$TMP/out"
+		sync_log && while IFS= read -r line; do note "dmesg: $line"; done < <(log_since | tail -n 25)
+	fi
+	result "$rc" "$what"
+	return "$rc"
+}
+
+# Without this one the rest makes no sense.
+must() { t "$@" || finish; }
+
+finish() {
+	local want=$((PLAN - 1))
+	while ((DONE < want)); do result 1 "not reached"; done
+	if [ -n "${DIRTY:-}" ]; then	# a suite that breaks the kernel on purpose
+		skip "the kernel log is free of splats" "it is not meant to be"
+	else
+		t "the kernel log is free of splats" no_splat
+	fi
+	clean
+	FINISHED=1
+	printf '# Totals: pass:%d fail:%d skip:%d\n' $((DONE - BAD - SKIPPED)) "$BAD" "$SKIPPED"
+	((BAD == 0)) || exit 1
+	((SKIPPED < DONE - 1)) || exit 4
+	exit 0
+}
+
+at_exit() {
+	local rc=$?
+	[ -n "$FINISHED" ] && exit "$rc"
+	note "the suite ended early"
+	while ((DONE < PLAN)); do result 1 "not reached"; done
+	clean
+	exit 1
+}
+trap at_exit EXIT
+
+# is WHAT GOT WANTED, like WHAT GOT PATTERN: compare, and say what was wrong.
+is() { [ "$2" = "$3" ] || { echo "$1: '$2', should be '$3'"; return 1; }; }
+like() {
+	# shellcheck disable=SC2254
+	case $2 in $3) ;; *) echo "$1: '$2', should be like '$3'"; return 1 ;; esac
+}
+# fails COMMAND: it must not succeed.
+fails() { if "$@"; then echo "succeeded, should not have: $*"; return 1; fi; }
+
+# ------------------------------------------------------------------------------------- waiting
+
+# A pipe nobody writes to: read's timeout is a sleep without a fork.
+exec {NAP}<> <(:)
+nap() { read -rt "$1" -u "$NAP" || :; }
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for() {
+	local end=$((SECONDS + $1 + 1)) what=("${@:2}")
+	until "${what[@]}" >/dev/null 2>&1; do
+		if ((SECONDS >= end)); then
+			echo "waited $1 s in vain for: ${what[*]}"
+			return 1
+		fi
+		nap 0.03
+	done
+}
+
+gone() { ! kill -0 "$1" 2>/dev/null; }
+has() { [[ $(<"$1") == *"$2"* ]]; }
+
+# start NAME COMMAND...: in the background; returns when it has said READY.
+start() {
+	local name=$1
+	shift
+	"$@" >"$TMP/$name" 2>&1 &
+	PID[$name]=$!
+	wait_for 60 started "$name" && has "$TMP/$name" READY || {
+		echo "$name did not get ready: $(<"$TMP/$name")"
+		return 1
+	}
+}
+started() { has "$TMP/$1" READY || gone "${PID[$1]}"; }
+
+# tell NAME: SIGUSR1. ended NAME: wait for its end (60 s); its exit code; its output on failure.
+tell() { kill -USR1 "${PID[$1]:-none}"; }
+ended() {
+	local rc pid=${PID[$1]:-}
+	[ -n "$pid" ] || { echo "$1 does not run"; return 1; }
+	wait_for 60 gone "$pid" || return 1
+	wait "$pid"
+	rc=$?
+	unset "PID[$1]"
+	((rc == 0)) || { echo "$1 exited with $rc:"; cat "$TMP/$1"; }
+	return "$rc"
+}
+told() { tell "$1" && ended "$1"; }
+
+# ------------------------------------------------------------------------------ the kernel log
+
+# Everything since the start of the suite is kept in a file: a storm turns the ring over.
+start_log() {
+	dmesg --follow-new >"$TMP/log" 2>/dev/null &
+	LOG_PID=$!
+	TAINT=$(</proc/sys/kernel/tainted)
+	wait_for 10 log_lives
+	mark
+}
+log_lives() { echo "$SUITE: log starts" >/dev/kmsg; nap 0.1; [ -s "$TMP/log" ]; }
+
+MARKS=0
+mark() {
+	MARKS=$((MARKS + 1))
+	LAST_MARK="$SUITE: mark $MARKS"
+	echo "$LAST_MARK" >/dev/kmsg
+}
+
+# sync_log: everything logged until now is in the file.
+sync_log() {
+	MARKS=$((MARKS + 1))
+	echo "$SUITE: sync $MARKS" >/dev/kmsg
+	wait_for 20 grep -q "$SUITE: sync $MARKS\$" "$TMP/log"
+}
+
+# log_since: the lines since the last mark, without our own.
+log_since() { sed -e "1,/$LAST_MARK\$/d" "$TMP/log" | grep -v "$SUITE: \(mark\|sync\)"; }
+
+# logged PATTERN: a line of the module since the last mark.
+logged() {
+	sync_log && log_since | grep -qE "$MODULE: .*($1)" || {
+		echo "not in the log: $MODULE: ... $1"
+		return 1
+	}
+}
+not_logged() { sync_log && ! log_since | grep -E "$1"; }
+
+SPLAT='BUG:|WARNING:|Oops|general protection fault|KASAN|UBSAN|kernel panic|Call Trace|possible recursive|possible circular|inconsistent lock|suspicious RCU|blocked for more than|soft lockup|rcu.*detected (stalls|expedited)|bad page|refcount_t|unreferenced object|rust_kernel: panicked|sleeping function called|scheduling while atomic'
+
+# What taints: 4 machine check, 32 bad page, 128 oops, 512 warning, 16384 soft lockup.
+no_splat() {
+	local taint bad
+	sync_log || return 1
+	# memory_failure() taints by MCE and warns of hardware errors by design: not these.
+	bad=$(grep -nE "$SPLAT" "$TMP/log" | head -n 5)
+	taint=$(($(</proc/sys/kernel/tainted) & ~TAINT & (32 | 128 | 512 | 16384)))
+	if [ -n "$bad" ] || ((taint)); then
+		echo "taint $taint, first lines:"
+		echo "$bad"
+		sed -n "$(($(head -n1 <<<"$bad" | cut -d: -f1)) - 3),+45p" "$TMP/log" 2>/dev/null
+		return 1
+	fi
+	[ ! -e /proc/lockdep_stats ] || grep -q 'debug_locks: *1' /proc/lockdep_stats || {
+		echo "lockdep has switched itself off"
+		return 1
+	}
+}
+
+# ------------------------------------------------------------------------------------- devices
+
+loaded() { [ -d /sys/module/$MODULE ]; }
+attached() { [ "$(cat $S/attached 2>/dev/null)" = 1 ]; }
+wr() { "$BIN/wr" "$@"; }
+
+need_module() {
+	[ -b "$DEV" ] || skip_all "no $DEV"
+	[ -x "$BIN/wr" ] || skip_all "the programs are not built: make -C tests"
+	loaded || skip_all "$MODULE is not loaded"
+	# Loaded but not attached is not a reason to skip: the tests then fail.
+	[ -d "$G" ] || note "$D is not attached: $(cat $S/reason 2>/dev/null)"
+}
+
+# The nd device under the driver, as pfn0.0. The name stays when the disk goes.
+NAME=$(basename "$(readlink -f "/sys/block/$D/device" 2>/dev/null)")
+NAME=${NAME:-pfn0.0}
+
+# After bind the block device and the attachment come a moment later.
+bound() { [ -b "$DEV" ] && { ! loaded || [ -d "$G" ]; }; }
+unbind_now() { wr $ND/unbind "$NAME"; }
+bind_now() { wr $ND/bind "$NAME" && wait_for 20 bound; }
+# unbind [SECONDS]: must end by itself. With an argument 0: only started, as PID[unbind].
+unbind() {
+	wr $ND/unbind "$NAME" >"$TMP/unbind" 2>&1 &
+	PID[unbind]=$!
+	((${1:-60})) || return 0
+	wait_for "${1:-60}" gone "${PID[unbind]}" || { cat "$G/barrier"; return 1; }
+	ended unbind
+}
+
+# partitions SIZE_MIB...: aligned to 2 MiB, the first at 2 MiB. Sets P1 P2 ... (device nodes),
+# START1 ... and LEN1 ... (bytes on the disk).
+partitions() {
+	local at=2 n=0 size script="label: gpt"$'\n'
+	for size; do
+		n=$((n + 1))
+		script+="start=$((at * 2048)), size=$((size * 2048))"$'\n'
+		printf -v P$n '%sp%d' "$DEV" $n
+		printf -v START$n '%d' $((at * MIB))
+		printf -v LEN$n '%d' $((size * MIB))
+		at=$((at + size))
+	done
+	printf '%s' "$script" | sfdisk --quiet --wipe always --wipe-partitions always "$DEV" >"$TMP/sfdisk" 2>&1 || {
+		cat "$TMP/sfdisk"
+		return 1
+	}
+	wait_for 10 test -b "${DEV}p$n"
+}
+
+# Stripes of 2 MiB let both file systems place large files so that 2 MiB mappings are possible.
+mkx() { mkfs.xfs -q -f -K -m "reflink=0,rmapbt=${2:-1}" -d agcount=2,su=2m,sw=1 -l size=64m "$1"; }
+mke() { mkfs.ext4 -q -F -b 4096 -E nodiscard,stride=512,stripe_width=512,lazy_itable_init=0 -N 2048 "$1"; }
+
+# mnt DEVICE DIRECTORY: with DAX, and it must be real.
+mnt() {
+	mkdir -p "$2" && mount -o dax=always "$1" "$2" && : >"$2/.dax" && "$BIN/file" dax "$2/.dax" || {
+		echo "$1 is not mounted with DAX on $2"
+		return 1
+	}
+}
+umnt() {
+	local d
+	for d; do umount "$d" || return 1; done
+}
+
+# clean: no processes, no mounts, nothing failed, attached, no partitions.
+clean() {
+	local p
+	for p in "${PID[@]}"; do kill -KILL "$p" 2>/dev/null; done
+	for p in "${PID[@]}"; do wait_for 10 gone "$p" && wait "$p" 2>/dev/null; done
+	PID=()
+	while read -r p; do
+		umount "$p" 2>/dev/null || umount -l "$p"
+	done < <(awk -v t="$TMP" 'index($2, t) == 1 { print $2 }' /proc/mounts | sort -r)
+	[ -b "$DEV" ] || bind_now
+	if loaded; then
+		[ "$(cat $S/state 2>/dev/null)" != failed ] || echo 1 >$S/clear
+		attached || echo 1 >$S/attached
+	fi
+	wipefs -qa "$DEV" 2>/dev/null
+	partx -d "$DEV" 2>/dev/null
+	kill "${LOG_PID:-none}" 2>/dev/null
+	:
+}
+
+# ---------------------------------------------------------------------------------- the module
+
+# inject TEXT: one event; the byte count or the error's name is in REPLY.
+inject() {
+	REPLY=$(wr "$G/inject" "$1")
+	like "inject $1" "$REPLY" '[0-9]*'
+}
+
+# holder PARTITION FIELD: of the holders table.
+holder() {
+	local name kind start length state result usec inodes pages pins events
+	while read -r name kind start length state result usec inodes pages pins events; do
+		[ "$name" = "${1#/dev/}" ] && { echo "${!2}"; return; }
+	done <"$G/holders"
+	echo none
+}
+
+# event FIELD: of the last event.
+event() {
+	local word
+	for word in $(<$S/last_event); do
+		[ "${word%%=*}" != "$1" ] || echo "${word#*=}"
+	done
+}
+
+# reset: after a failure, with everything unmounted, the disk as new for the next test.
+reset() { echo 1 >$S/clear && is state "$(<$S/state)" active; }

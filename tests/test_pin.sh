@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# A page is pinned when the disk is removed: the removal waits, says who, and finishes when the
+# page is let go.
+. "$(dirname "$0")/lib.sh"
+need_module
+plan 20
+
+setup() {
+	partitions 320 300 && mkx "$P1" && mke "$P2" && both_mounted || return
+	for i in 1 2; do
+		"$BIN/file" make "$TMP/$i/pin" 64 $SEED && "$BIN/file" make "$TMP/$i/map" 512 $SEED || return
+	done
+	sync
+}
+both_mounted() { mnt "$P1" "$TMP/1" && mnt "$P2" "$TMP/2"; }
+
+# held WORD: the barrier is held, and its line has WORD
+held() { [[ $(cat "$G/barrier" 2>&1) == "held since"*"$1"* ]]; }
+
+not_held() {
+	is barrier "$(<"$G/barrier")" none &&
+		is "override without a removal" "$(wr "$G/override" release)" EINVAL
+}
+
+# pins HOW PARTITION PAGES
+pins() {
+	start pin "$BIN/pinner" "$1" "$TMP/$2/pin" $SEED "$3" &&
+		start map1 "$BIN/mapper" "$TMP/1/map" $SEED shared,read shared,write private,read &&
+		start map2 "$BIN/mapper" "$TMP/2/map" $SEED shared,read shared,write private,read
+}
+waits() {
+	unbind 0
+	wait_for 30 held "pinned=$1" || { cat "$G/barrier"; return 1; }
+	nap 1
+	! gone "${PID[unbind]}" || { echo "the removal did not wait"; return 1; }
+	held "pinned=$1"
+}
+# Everybody but the owner of the pin is through with it: the mappings do not wait for the pin.
+swept() { told map1 && told map2 && held "mapped=0"; }
+says() { wait_for 25 logged "$D: removal waits: [0-9]+ pages? in use \(mapped [0-9]+, pinned $1\)"; }
+wrong_words() {
+	is "override yes" "$(wr "$G/override" yes)" EINVAL && is "override empty" "$(wr "$G/override" '')" EINVAL &&
+		is "override releases" "$(wr "$G/override" releases)" EINVAL &&
+		is "inject while removing" "$(wr "$G/inject" all)" ESHUTDOWN && held pinned=
+}
+finishes() {
+	! gone "${PID[unbind]}" && told pin && has "$TMP/pin" RELEASED &&
+		wait_for 15 gone "${PID[unbind]}" && ended unbind && umnt "$TMP/1" "$TMP/2" && bind_now &&
+		attached && both_mounted || return
+	for i in 1 2; do
+		"$BIN/file" check "$TMP/$i/pin" $SEED && "$BIN/file" check "$TMP/$i/map" $SEED || return
+	done
+}
+
+must "XFS and ext4" setup
+t "no barrier is held, and there is nothing to override" not_held
+n=0
+# The pinned file is open or closed: a closed one is evicted from under its own pins.
+for what in "open 1 1" "open 2 16" "closed 1 2" "closed 2 1"; do
+	set -- $what
+	fs=$([ "$2" = 1 ] && echo XFS || echo ext4)
+	n=$((n + 1))
+	t "$fs: $3 page(s) of a file that is $1, pinned in a pipe" pins "$1" "$2" "$3"
+	t "$fs: the removal waits for $3" waits "$3"
+	[ $n != 1 ] || t "$fs: nothing but the right word overrides; no injection meanwhile" wrong_words
+	[ $n != 2 ] || t "$fs: a line every 10 s says how many are waited for" says "$3"
+	t "$fs: all mappings are gone long before" swept
+	t "$fs: released with the right content, the removal ends, all is there again" finishes
+done
+umnt "$TMP/1" "$TMP/2"
+finish

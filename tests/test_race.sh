@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Eight threads fault at random pages while the event comes. Once it has returned, nobody holds a
+# mapping that works, and nobody gets a new one. ext4 alone would go on serving read faults.
+. "$(dirname "$0")/lib.sh"
+need_module
+plan 6
+
+ROUNDS=${ROUNDS:-${DEBUG:+4}}
+ROUNDS=${ROUNDS:-12}
+THREADS=8
+
+setup() {
+	partitions 320 300 && mkx "$P1" && mke "$P2" || return
+	for i in 1 2; do
+		local p=P$i
+		mnt "${!p}" "$TMP/$i" && "$BIN/file" make "$TMP/$i/f" 4096 $SEED && umnt "$TMP/$i" || return
+	done
+}
+
+# The delay differs from round to round, so that the event meets the threads in all moods.
+failure() {
+	local p=P$1 start=START$1 len=LEN$1 n
+	for ((n = 1; n <= ROUNDS; n++)); do
+		mnt "${!p}" "$TMP/$1" &&
+			"$BIN/faultrace" "$TMP/$1/f" $SEED $THREADS "$G/inject" "${!start}+${!len}" \
+				$((RANDOM % 60000)) &&
+			is victim "$(holder "${!p}" state)" down && umnt "$TMP/$1" && reset || {
+			echo "in round $n"
+			return 1
+		}
+	done
+}
+removal() {
+	local p=P$1 n
+	for ((n = 1; n <= (ROUNDS + 1) / 2; n++)); do
+		mnt "${!p}" "$TMP/$1" &&
+			"$BIN/faultrace" "$TMP/$1/f" $SEED $THREADS $ND/unbind "$NAME" $((RANDOM % 60000)) &&
+			umnt "$TMP/$1" && bind_now && attached || {
+			echo "in round $n"
+			return 1
+		}
+	done
+}
+intact() {
+	for i in 1 2; do
+		local p=P$i
+		mnt "${!p}" "$TMP/$i" && "$BIN/file" check "$TMP/$i/f" $SEED && umnt "$TMP/$i" || return
+	done
+}
+
+must "XFS and ext4 with a file of 16 MiB each" setup
+t "XFS: $ROUNDS failures under $THREADS faulting threads" failure 1
+t "ext4: $ROUNDS failures under $THREADS faulting threads" failure 2
+t "XFS: removals under $THREADS faulting threads" removal 1
+t "ext4: removals under $THREADS faulting threads" removal 2
+t "both files are intact" intact
+finish

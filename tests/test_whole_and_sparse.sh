@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# One event over three partitions: the whole device, then a set of sparse ranges. Each holder is
+# called once, with what concerns it.
+. "$(dirname "$0")/lib.sh"
+need_module
+plan 16
+
+TRACE=/sys/kernel/tracing
+HUGE="shared,read,huge private,read,huge shared,write,huge,sync"
+SMALL="shared,read shared,write private,write"
+
+setup() {
+	partitions 320 300 300 && mkx "$P1" && mke "$P2" && mke "$P3" && mount_all || return
+	for i in 1 2 3; do
+		"$BIN/file" make "$TMP/$i/huge" 1024 $SEED && "$BIN/file" make "$TMP/$i/small" 512 $SEED ||
+			return
+	done
+	sync
+}
+mount_all() { mnt "$P1" "$TMP/1" && mnt "$P2" "$TMP/2" && mnt "$P3" "$TMP/3"; }
+umount_all() { umnt "$TMP/1" "$TMP/2" "$TMP/3"; }
+
+people() {
+	for i in 1 2 3; do
+		start "huge$i" "$BIN/mapper" "$TMP/$i/huge" $SEED $HUGE &&
+			start "small$i" "$BIN/mapper" "$TMP/$i/small" $SEED $SMALL || return
+	done
+}
+watch() {
+	echo 0 >$TRACE/tracing_on && echo >$TRACE/trace && echo 1 >$TRACE/events/dax_holder/enable &&
+		echo 1 >$TRACE/tracing_on || return
+	udevadm monitor --kernel --property --subsystem-match=block >"$TMP/uevents" &
+	PID[udev]=$!
+	wait_for 10 has "$TMP/uevents" KERNEL
+}
+
+called_once() {
+	for i in 1 2 3; do
+		local p=P$i
+		is "$p state" "$(holder "${!p}" state)" down && is "$p calls" "$(holder "${!p}" events)" 1 &&
+			is "$p result" "$(holder "${!p}" result)" 0 || return
+	done
+}
+all_dead() { for i in 1 2 3; do told "huge$i" && told "small$i" || return; done; }
+
+traced() {
+	local trace n
+	trace=$(<$TRACE/trace)
+	for what in event_accepted holder_begin:3 holder_end:3; do
+		n=$(grep -c " ${what%:*}:" <<<"$trace")
+		is "${what%:*} events" "$n" "$([[ $what == *:* ]] && echo 3 || echo 1)" || return
+	done
+	for i in 1 2 3; do
+		is "begins of ${D}p$i" "$(grep -c "holder_begin:.*holder=${D}p$i\b" <<<"$trace")" 1 || return
+	done
+	# The gate first: nobody is called before it is closed.
+	like "order" "$(grep -oE ' (gate_closed|holder_begin):' <<<"$trace" | head -n1)" '*gate_closed*'
+}
+
+uevent() {
+	local ev
+	nap 0.3
+	kill "${PID[udev]}" && wait "${PID[udev]}" 2>/dev/null
+	unset "PID[udev]"
+	ev=$(awk -v RS= '/DAX_HOLDER_EVENT=/' "$TMP/uevents")
+	is "uevents" "$(grep -c DAX_HOLDER_EVENT= <<<"$ev")" 1 &&
+		for w in ACTION=change DEVNAME=$DEV DAX_HOLDER_EVENT=failure "DAX_HOLDER_SEQ=$(event seq)" \
+			"DAX_HOLDER_RANGES=$1" DAX_HOLDER_HOLDERS=3 DAX_HOLDER_RESULT=0; do
+			grep -q "^$w\$" <<<"$ev" || { echo "no $w in: $ev"; return 1; }
+		done
+}
+
+back() {
+	umount_all && reset && mount_all || return
+	for i in 1 2 3; do
+		"$BIN/file" check "$TMP/$i/huge" $SEED && "$BIN/file" check "$TMP/$i/small" $SEED || return
+	done
+}
+
+whole() {
+	inject "$1" && is ranges "$(event ranges)" 1 && is holders "$(event holders)" 3 &&
+		is result "$(event result)" 0 && like first "$(event first)" '0x0+*' &&
+		is bytes "$(event bytes)" $(($(</sys/block/$D/size) * 512))
+}
+
+must "three file systems" setup
+must "readers and writers on all, 2 MiB and 4 KiB" people
+t "trace and uevents are listened to" watch
+t "the whole device, as the word all" whole all
+t "each holder is called once" called_once
+t "no process can touch any of the memory" all_dead
+t "trace: gate, then each holder's begin and end once" traced
+t "one uevent" uevent 1
+t "unmount, clear, mount: recovered, content right" back
+again() { people && whole "0+0xffffffffffffffff" && called_once_more && all_dead && back; }
+# After clear a holder's count goes on: it says how often it was called since attach.
+called_once_more() {
+	for i in 1 2 3; do
+		local p=P$i
+		is "$p state" "$(holder "${!p}" state)" down && is "$p calls" "$(holder "${!p}" events)" 2 || return
+	done
+}
+t "the whole device, as (0, U64_MAX)" again
+
+# Unsorted, with an overlap, two neighbours that are one range, and one range across the border
+# of two partitions: 4 ranges in all, in every partition.
+A=$((START1 + 8 * MIB)) B=$((START1 + 200 * MIB)) C=$((START2 + 100 * MIB))
+sparse() {
+	inject "$((START3 - 8192))+16384, $((A + 8192))+4096 $A+8192
+$C+4096,$((C - 4096))+8192 $B+0x1000" &&
+		is ranges "$(event ranges)" 4 && is holders "$(event holders)" 3 &&
+		is result "$(event result)" 0 && is bytes "$(event bytes)" $((16384 + 12288 + 8192 + 4096)) &&
+		like "ring" "$(tail -n1 "$G/events")" "*ranges=$(hex $A 12288),$(hex $B 4096),$(hex $((C - 4096)) 8192),$(hex $((START3 - 8192)) 16384)*"
+}
+hex() { printf '0x%x+0x%x' "$1" "$2"; }
+called_thrice() {
+	for i in 1 2 3; do
+		local p=P$i
+		is "$p state" "$(holder "${!p}" state)" down && is "$p calls" "$(holder "${!p}" events)" 3 || return
+	done
+}
+sparse_people() { people && watch; }
+t "readers and writers again" sparse_people
+t "a set of sparse ranges in all three partitions" sparse
+t "each holder is called once more, and only once" called_thrice
+t "no process can touch any of its memory" all_dead
+sparse_seen() { traced && uevent 4; }
+t "trace and uevent: three holders, four ranges" sparse_seen
+t "unmount, clear, mount: recovered, content right" back
+umount_all
+finish
