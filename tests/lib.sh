@@ -304,8 +304,8 @@ clean() {
 		[ "$(cat $S/state 2>/dev/null)" != failed ] || echo 1 >$S/clear
 		attached || echo 1 >$S/attached
 	fi
-	wipefs -qa "$DEV" 2>/dev/null
-	partx -d "$DEV" 2>/dev/null
+	wipefs -qa "$DEV" >/dev/null 2>&1
+	partx -d "$DEV" >/dev/null 2>&1
 	kill "${LOG_PID:-none}" 2>/dev/null
 	:
 }
@@ -318,11 +318,18 @@ inject() {
 	like "inject $1" "$REPLY" '[0-9]*'
 }
 
-# holder PARTITION FIELD: of the holders table.
+# holder PARTITION FIELD: of the holders table, whose first line names the columns.
 holder() {
-	local name kind start length state result usec inodes pages pins events
-	while read -r name kind start length state result usec inodes pages pins events; do
-		[ "$name" = "${1#/dev/}" ] && { echo "${!2}"; return; }
+	local row names i
+	while read -ra row; do
+		if [ "${row[0]}" = "#" ]; then
+			names=("${row[@]:1}")
+		elif [ "${row[0]}" = "${1#/dev/}" ]; then
+			for i in "${!names[@]}"; do
+				[ "${names[i]}" != "$2" ] || echo "${row[i]}"
+			done
+			return
+		fi
 	done <"$G/holders"
 	echo none
 }
