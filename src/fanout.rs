@@ -75,6 +75,8 @@ pub(crate) struct Outcome {
     pub(crate) stuck: KVec<Stuck>,
     /// Who did not let go and is no file system.
     pub(crate) strangers: KVec<BlockDevice>,
+    /// There was no memory to list a stranger.
+    pub(crate) unlisted: bool,
     /// The file system that has claimed the front's holder slot, pinned.
     pub(crate) front_holder: Option<ActiveSuper>,
 }
@@ -134,6 +136,7 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
         result: 0,
         stuck: KVec::new(),
         strangers: KVec::new(),
+        unlisted: false,
         front_holder: None,
     };
     for device in site.disk.block_devices() {
@@ -161,7 +164,12 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
                 )
             }
             Ok(Some(found)) => {
-                if event.kind == Kind::Failure && site.gate.is_quiet(window) {
+                if let Found::Filesystem(filesystem) = found {
+                    if filesystem.sb().has_private(site.front.holder()) {
+                        outcome.front_holder = Some(filesystem.sb().get());
+                    }
+                }
+                if site.gate.is_quiet(window) {
                     // Down and swept by an earlier event: nothing to do, nobody to tell.
                     continue;
                 }
@@ -192,16 +200,14 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
         }
         match found {
             Ok(Some(Found::Filesystem(filesystem))) => {
-                if filesystem.sb().has_private(site.front.holder()) {
-                    outcome.front_holder = Some(filesystem.sb().get());
-                }
                 if let Some(stuck) = filesystem.into_stuck(stuck) {
                     // Without memory the pins are waited for here.
                     let _ = outcome.stuck.push(stuck, GFP_KERNEL);
                 }
             }
             Ok(Some(Found::Stranger(stranger))) => {
-                let _ = outcome.strangers.push(stranger.into_device(), GFP_KERNEL);
+                let listed = outcome.strangers.push(stranger.into_device(), GFP_KERNEL);
+                outcome.unlisted |= listed.is_err();
             }
             _ => {}
         }

@@ -293,11 +293,12 @@ impl Shim {
             result,
             stuck,
             strangers,
+            unlisted,
             front_holder,
         } = outcome;
         self.keep_stuck(stuck);
         if let Some(removal) = (*self.removal.lock()).as_mut() {
-            removal.wait_for(strangers);
+            removal.wait_for(strangers, unlisted);
         }
         let done = Done::new(&event, holders, result, begun.elapsed().as_micros_ceil() as u64);
         self.registry.lock().push(done);

@@ -43,6 +43,8 @@ pub(crate) struct Removal {
     reported_ms: i64,
     usage: Usage,
     strangers: KVec<BlockDevice>,
+    /// There are strangers that are not in the list: wait for whoever has claimed the disk.
+    unlisted: bool,
     /// The sweep has been done: now the pages can be counted.
     swept: bool,
     /// The administrator gave up waiting.
@@ -57,14 +59,16 @@ impl Removal {
             reported_ms: 0,
             usage: Usage::default(),
             strangers: KVec::new(),
+            unlisted: false,
             swept: false,
             given_up: false,
         }
     }
 
     /// Also waits until `strangers` have closed their devices.
-    pub(super) fn wait_for(&mut self, strangers: KVec<BlockDevice>) {
+    pub(super) fn wait_for(&mut self, strangers: KVec<BlockDevice>, unlisted: bool) {
         self.strangers = strangers;
+        self.unlisted = unlisted;
     }
 
     fn ms(&self) -> i64 {
@@ -141,9 +145,13 @@ impl Shim {
             return true;
         };
         removal.strangers.retain(|device| device.claimed());
+        removal.unlisted &= this.disk.claimed();
         removal.usage = removal.barrier.usage();
         let ms = removal.ms();
-        let forced = removal.usage.pages > 0 || !removal.strangers.is_empty() || !free;
+        let forced = removal.usage.pages > 0
+            || !removal.strangers.is_empty()
+            || removal.unlisted
+            || !free;
         if forced && !removal.given_up {
             if ms - removal.reported_ms >= REPORT_MS {
                 removal.reported_ms = ms;
