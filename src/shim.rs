@@ -2,7 +2,7 @@
 
 //! The shim: our object for one attached disk, and the life of events on it.
 //!
-//! Locks, outer to inner: the parent's device lock - `handling` - `stuck`, `removal`, `registry` -
+//! Locks, outer to inner: the parent's device lock - `handling` - `removal` - `stuck` - `registry` -
 //! the gate's. A callback of the DAX core takes none but `pending` (a spinlock) and the gate's:
 //! whoever holds `handling` waits for grace periods that such a callback would hold up.
 
@@ -316,13 +316,7 @@ impl Shim {
         }
         let mut list = self.stuck.lock();
         for stuck in found {
-            pr_info!(
-                "{}: {}: {} inodes with pinned pages, inode {} for one\n",
-                self.disk.name().as_str(),
-                stuck.name.as_str(),
-                stuck.len(),
-                stuck.example()
-            );
+            pr_info!("{}: {stuck}\n", self.disk.name().as_str());
             // Without memory the pins are waited for here, by the eviction.
             let _ = list.push(stuck, GFP_KERNEL);
         }

@@ -22,7 +22,10 @@ use crate::{
         }, //
     }, //
 };
-use kernel::prelude::*;
+use kernel::{
+    fmt,
+    prelude::*, //
+};
 
 /// A mounted file system on a block device of the disk.
 pub(crate) struct Filesystem {
@@ -40,8 +43,7 @@ pub(crate) struct Stuck {
     inodes: KVec<Inode>,
     // Never read: it keeps the super block of the inodes.
     _sb: Option<ActiveSuper>,
-    /// The holder's name.
-    pub(crate) name: Name,
+    name: Name,
     /// The holder's bytes of the disk.
     pub(crate) window: Range,
 }
@@ -73,14 +75,21 @@ impl Stuck {
         self.inodes.len()
     }
 
-    /// Returns the number of an inode that is pinned.
-    pub(crate) fn example(&self) -> u64 {
-        self.inodes.first().map_or(0, Inode::number)
-    }
-
     /// Tries again, and lets go of the inodes whose pins have gone.
     pub(crate) fn retry(&mut self) {
         self.inodes.retain(|inode| inode.sweep().pinned);
+    }
+}
+
+/// Says who is waited for.
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_fmt(fmt!(
+            "{}: {} inodes with pinned pages, inode {} first",
+            self.name.as_str(),
+            self.inodes.len(),
+            self.inodes.first().map_or(0, Inode::number)
+        ))
     }
 }
 

@@ -161,6 +161,9 @@ impl Shim {
                     &*removal,
                     ms / 1000
                 );
+                for stuck in this.stuck.lock().iter() {
+                    pr_info!("{}: {stuck}\n", disk.as_str());
+                }
             }
             return false;
         }
@@ -221,11 +224,17 @@ impl Shim {
         Ok(())
     }
 
-    /// Prints the state of the barrier.
+    /// Prints the state of the barrier, and whose pins are waited for.
     pub(crate) fn show_barrier(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.removal.lock().as_ref() {
-            None => f.write_fmt(fmt!("none\n")),
-            Some(removal) => f.write_fmt(fmt!("held since {} ms: {removal}\n", removal.ms())),
+            None => f.write_str("none\n")?,
+            Some(removal) => {
+                f.write_fmt(fmt!("held since {} ms: {removal}\n", removal.ms()))?;
+            }
         }
+        for stuck in self.stuck.lock().iter() {
+            f.write_fmt(fmt!("{stuck}\n"))?;
+        }
+        Ok(())
     }
 }
