@@ -7,7 +7,7 @@
 //!
 //! Nothing here sleeps except where memory is allocated, which the methods that return a
 //! [`Result`] do. They allocate with [`GFP_KERNEL`]: a caller that must not start I/O enters a
-//! `memalloc_noio` scope, a caller that must not sleep reserves first ([`RangeSet::with_capacity`]).
+//! `memalloc_noio` scope, a caller that must not sleep uses [`insert_within`].
 
 use kernel::{
     fmt,
@@ -87,23 +87,11 @@ impl Range {
         self.start <= other.start && other.end <= self.end
     }
 
-    /// Returns whether the two ranges have a byte in common.
-    pub(crate) const fn overlaps(self, other: Self) -> bool {
-        self.start < other.end && other.start < self.end
-    }
-
     /// Translates a range of the disk into the coordinates of a holder that begins at byte `base`.
     ///
     /// Returns [`None`] if the range begins before `base`.
     pub(crate) fn shift_down(self, base: u64) -> Option<Self> {
         Self::between(self.start.checked_sub(base)?, self.end.checked_sub(base)?)
-    }
-
-    /// Translates a range of a holder that begins at byte `base` into the coordinates of the disk.
-    ///
-    /// Returns [`None`] if the result is not representable.
-    pub(crate) fn shift_up(self, base: u64) -> Option<Self> {
-        Self::between(self.start.checked_add(base)?, self.end.checked_add(base)?)
     }
 
     /// Returns the smallest range that covers both ranges and whatever lies between them.
@@ -181,16 +169,6 @@ impl RangeSet {
         Self {
             members: KVec::new(),
         }
-    }
-
-    /// Creates an empty set with room for `n` ranges.
-    ///
-    /// Until the set has grown to `n` ranges, [`RangeSet::insert`] and [`RangeSet::remove`] neither
-    /// allocate nor fail.
-    pub(crate) fn with_capacity(n: usize) -> Result<Self> {
-        Ok(Self {
-            members: KVec::with_capacity(n, GFP_KERNEL)?,
-        })
     }
 
     /// Adds the bytes of `range`, merging it with the members it overlaps or adjoins.
@@ -352,21 +330,6 @@ impl RangeSet {
         self.members.first().copied()
     }
 
-    /// Returns the last member.
-    pub(crate) fn last(&self) -> Option<Range> {
-        self.members.last().copied()
-    }
-
-    /// Returns the smallest range that covers the whole set.
-    pub(crate) fn span(&self) -> Option<Range> {
-        Some(self.first()?.hull(self.last()?))
-    }
-
-    /// Removes everything; the capacity stays.
-    pub(crate) fn clear(&mut self) {
-        self.members.clear();
-    }
-
     /// Copies the set.
     pub(crate) fn try_clone(&self) -> Result<Self> {
         Self::from_sorted(&self.members)
@@ -412,10 +375,9 @@ mod tests {
         set.remove(pages(4, 2)?)?;
         assert_eq!(set.len(), 2);
         assert_eq!(set.first(), Some(pages(0, 4)?));
-        assert_eq!(set.last(), Some(pages(6, 4)?));
+        assert_eq!(set.iter().last(), Some(pages(6, 4)?));
         assert!(!set.overlaps(pages(4, 2)?));
         assert!(set.contains(pages(6, 4)?));
-        assert_eq!(set.span(), Some(pages(0, 10)?));
         Ok(())
     }
 
@@ -427,7 +389,7 @@ mod tests {
         let own = set.translate(pages(8, 14)?)?;
         assert_eq!(own.len(), 2);
         assert_eq!(own.first(), Some(pages(0, 2)?));
-        assert_eq!(own.last(), Some(pages(12, 2)?));
+        assert_eq!(own.iter().last(), Some(pages(12, 2)?));
         assert!(set.translate(pages(10, 10)?)?.is_empty());
         Ok(())
     }
@@ -442,7 +404,7 @@ mod tests {
         a.insert_all(&b)?;
         assert_eq!(a.len(), 2);
         assert_eq!(a.first(), Some(pages(0, 5)?));
-        assert_eq!(a.last(), Some(pages(9, 1)?));
+        assert_eq!(a.iter().last(), Some(pages(9, 1)?));
         Ok(())
     }
 }

@@ -40,6 +40,11 @@ impl Universe {
         self.between(cells.start, cells.end)
     }
 
+    /// Returns the range of all cells.
+    pub(crate) fn everything(&self) -> Range {
+        self.between(0, self.cells())
+    }
+
     fn between(&self, first: usize, behind: usize) -> Range {
         let (start, end) = (self.0[first], self.0[behind]);
         Range::new(start, end - start).unwrap()
@@ -110,6 +115,16 @@ impl Cells {
 /// Returns the members of a set.
 pub(crate) fn members(set: &RangeSet) -> Vec<Range> {
     set.iter().collect()
+}
+
+/// Returns whether two ranges have a byte in common.
+pub(crate) fn overlap(a: Range, b: Range) -> bool {
+    a.start() < b.end() && b.start() < a.end()
+}
+
+/// Returns the range that lies `base` bytes further up, if there is one.
+pub(crate) fn moved_up(range: Range, base: u64) -> Option<Range> {
+    Range::new(range.start().checked_add(base)?, range.len()).ok()
 }
 
 /// Universes of at least one cell, half of them made of pages.

@@ -98,10 +98,6 @@ impl<T> KVec<T> {
     pub fn truncate(&mut self, len: usize) {
         self.elements.truncate(len);
     }
-
-    pub fn clear(&mut self) {
-        self.elements.clear();
-    }
 }
 
 #[allow(missing_docs)]
