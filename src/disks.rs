@@ -53,8 +53,7 @@ const NO_DAX: Reason = "no DAX: the namespace is in raw or sector mode; make it 
 const SLOT_TAKEN: Reason =
     "the DAX device is held by somebody else, XFS mounted before perhaps: unmount it, or load dax_holder first";
 const UNALIGNED: Reason = "the disk's size is not a whole number of pages";
-const IN_USE: Reason =
-    "mounted or stacked on before: unmount it, or load dax_holder first";
+const IN_USE: Reason = "mounted or stacked on before: unmount it, or load dax_holder first";
 const NO_MEMORY: Reason = "no memory";
 const BY_HAND: Reason = "detached by hand";
 const LEAVING: Reason = "the module is being unloaded";
@@ -237,7 +236,10 @@ kernel::sync::global_lock! {
 /// Finds the disk whose own device is `device`. Only compares the pointer.
 pub(crate) fn find(device: *const bindings::device) -> Option<Arc<Known>> {
     let disks = DISKS.lock();
-    let known = disks.known.iter().find(|known| known.disk.is_device(device));
+    let known = disks
+        .known
+        .iter()
+        .find(|known| known.disk.is_device(device));
     known.cloned()
 }
 

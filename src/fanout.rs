@@ -100,7 +100,13 @@ fn settle(device: &BlockDevice, window: Range) -> Result<Option<Found>> {
 }
 
 /// Tells one holder, by its own handler if the policy says so and it has one.
-fn tell(site: &Site<'_>, event: &Event, found: &Found, window: Range, stuck: &mut Stuck) -> (Report, HolderState) {
+fn tell(
+    site: &Site<'_>,
+    event: &Event,
+    found: &Found,
+    window: Range,
+    stuck: &mut Stuck,
+) -> (Report, HolderState) {
     if let (Found::Filesystem(filesystem), Policy::Native, Kind::Failure) =
         (found, site.policy, event.kind)
     {

@@ -157,7 +157,8 @@ impl Gate {
 
     /// Returns whether a failure of `range` is no news: its holder is down and swept.
     pub(crate) fn is_quiet(&self, range: Range) -> bool {
-        self.snapshot().is_some_and(|refused| refused.quiet.contains(range))
+        self.snapshot()
+            .is_some_and(|refused| refused.quiet.contains(range))
     }
 
     /// Returns the ranges for which `window` would have to be repaired before it is used again.

@@ -155,7 +155,10 @@ impl_has_work! {
 impl Shim {
     /// Makes the shim for `disk`, whose DAX device is `lower`. Nothing is published yet.
     pub(crate) fn new(disk: Arc<Disk>, lower: DaxDevice) -> Result<Arc<Self>> {
-        let pages = Pages::new(lower.first_pfn()?, (disk.bytes() / PAGE_SIZE as u64) as usize);
+        let pages = Pages::new(
+            lower.first_pfn()?,
+            (disk.bytes() / PAGE_SIZE as u64) as usize,
+        );
         let gate = Arc::pin_init(Gate::new(lower), GFP_KERNEL)?;
         let front = Front::new(gate.clone())?;
         let grace = GracePeriod::new()?;
@@ -227,11 +230,7 @@ impl Shim {
     /// Runs the failure of `ranges`, whichever way it was reported, to its end.
     ///
     /// Returns 0 or the first errno a holder was left with. `ESHUTDOWN`: the disk is going.
-    pub(crate) fn fail(
-        this: ArcBorrow<'_, Self>,
-        source: Source,
-        ranges: RangeSet,
-    ) -> Result<i32> {
+    pub(crate) fn fail(this: ArcBorrow<'_, Self>, source: Source, ranges: RangeSet) -> Result<i32> {
         let mut spare = this.handling.lock();
         if this.state() == State::Removing || this.state() == State::Detached {
             return Err(ESHUTDOWN);
@@ -272,7 +271,10 @@ impl Shim {
             self.set_state(State::Failed);
             // On ENOMEM the whole gate is closed: more is refused than has failed, never less.
             if self.gate.fail(&event.ranges).is_err() {
-                pr_warn!("{}: no memory: the whole disk is closed\n", self.disk.name().as_str());
+                pr_warn!(
+                    "{}: no memory: the whole disk is closed\n",
+                    self.disk.name().as_str()
+                );
             }
         }
         trace::gate_closed(disk, event.seq, event.ranges.bytes());
@@ -300,7 +302,12 @@ impl Shim {
         if let Some(removal) = (*self.removal.lock()).as_mut() {
             removal.wait_for(strangers, unlisted);
         }
-        let done = Done::new(&event, holders, result, begun.elapsed().as_micros_ceil() as u64);
+        let done = Done::new(
+            &event,
+            holders,
+            result,
+            begun.elapsed().as_micros_ceil() as u64,
+        );
         self.registry.lock().push(done);
         announce::event(&self.disk, &done);
         if borrowed {
@@ -377,7 +384,10 @@ impl Shim {
             return Err(EINVAL);
         }
         let busy = self.disk.block_devices().any(|device| {
-            device.claimed() && device.window().is_none_or(|window| self.gate.refuses(window))
+            device.claimed()
+                && device
+                    .window()
+                    .is_none_or(|window| self.gate.refuses(window))
         });
         if busy || !self.stuck.lock().is_empty() {
             return Err(EBUSY);
@@ -390,12 +400,7 @@ impl Shim {
 }
 
 impl SlotHolder for Shim {
-    fn notify_failure(
-        this: ArcBorrow<'_, Self>,
-        offset: u64,
-        len: u64,
-        flags: c_int,
-    ) -> Result {
+    fn notify_failure(this: ArcBorrow<'_, Self>, offset: u64, len: u64, flags: c_int) -> Result {
         const PRE_REMOVE: c_int = kernel::bindings::mf_flags_MF_MEM_PRE_REMOVE as c_int;
 
         if flags & PRE_REMOVE != 0 {
@@ -412,7 +417,10 @@ impl SlotHolder for Shim {
             return Ok(());
         }
         if this.gate.fail_range(range).is_err() {
-            pr_warn!("{}: no memory: the whole disk is closed\n", this.disk.name().as_str());
+            pr_warn!(
+                "{}: no memory: the whole disk is closed\n",
+                this.disk.name().as_str()
+            );
         }
         let added = this.pending.lock().add(range);
         if added != Added::Merged {

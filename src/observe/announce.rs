@@ -16,13 +16,23 @@ use kernel::{
 /// As in the `last_event` attribute.
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_fmt(fmt!("seq={} kind={} source={} ranges={} bytes={}",
-            self.seq, self.kind, self.source, self.ranges.count, self.bytes))?;
+        f.write_fmt(fmt!(
+            "seq={} kind={} source={} ranges={} bytes={}",
+            self.seq,
+            self.kind,
+            self.source,
+            self.ranges.count,
+            self.bytes
+        ))?;
         if let Some(first) = self.ranges.first() {
             f.write_fmt(fmt!(" first={first}"))?;
         }
-        f.write_fmt(fmt!(" holders={} result={} usec={}",
-            self.holders, self.result, self.usec))
+        f.write_fmt(fmt!(
+            " holders={} result={} usec={}",
+            self.holders,
+            self.result,
+            self.usec
+        ))
     }
 }
 

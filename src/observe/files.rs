@@ -40,7 +40,8 @@ pub(crate) fn create(root: &Dir, shim: Arc<Shim>) -> Result<Pin<KBox<Files>>> {
 }
 
 fn row(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
-    f.write_fmt(fmt!("{} {} {:#x} {:#x} {} {} {} {} {} {} {} {}\n",
+    f.write_fmt(fmt!(
+        "{} {} {:#x} {:#x} {} {} {} {} {} {} {} {}\n",
         row.name.as_str(),
         row.kind.as_str(),
         row.window.start(),
@@ -57,7 +58,9 @@ fn row(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
 }
 
 fn holders(shim: &Arc<Shim>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_fmt(fmt!("# name kind start length state result usec inodes pages pins events ranges\n"))?;
+    f.write_fmt(fmt!(
+        "# name kind start length state result usec inodes pages pins events ranges\n"
+    ))?;
     for called in shim.registry().lock().rows() {
         row(f, called)?;
     }
@@ -105,7 +108,10 @@ fn inject(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result {
     let disk = shim.disk();
     let ranges = text(reader, command::MAX_TEXT)
         .inspect_err(|_| {
-            pr_info!("{}: injection refused: too much text\n", disk.name().as_str());
+            pr_info!(
+                "{}: injection refused: too much text\n",
+                disk.name().as_str()
+            );
         })
         .and_then(|text| {
             command::parse(&text, disk.bytes()).map_err(|refusal| {

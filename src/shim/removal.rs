@@ -84,8 +84,10 @@ impl fmt::Display for Removal {
             mapped,
             pinned,
         } = self.usage;
-        f.write_fmt(fmt!("{pages} pages in use (mapped {mapped}, pinned {pinned}), {} claimed devices",
-            self.strangers.len()))?;
+        f.write_fmt(fmt!(
+            "{pages} pages in use (mapped {mapped}, pinned {pinned}), {} claimed devices",
+            self.strangers.len()
+        ))?;
         for device in &self.strangers {
             f.write_fmt(fmt!(" {}", device.name().as_str()))?;
         }
@@ -148,10 +150,8 @@ impl Shim {
         removal.unlisted &= this.disk.claimed();
         removal.usage = removal.barrier.usage();
         let ms = removal.ms();
-        let forced = removal.usage.pages > 0
-            || !removal.strangers.is_empty()
-            || removal.unlisted
-            || !free;
+        let forced =
+            removal.usage.pages > 0 || !removal.strangers.is_empty() || removal.unlisted || !free;
         if forced && !removal.given_up {
             if ms - removal.reported_ms >= REPORT_MS {
                 removal.reported_ms = ms;
@@ -173,7 +173,11 @@ impl Shim {
             forced,
         );
         if forced {
-            pr_warn!("{}: barrier released by force: {}\n", disk.as_str(), &*removal);
+            pr_warn!(
+                "{}: barrier released by force: {}\n",
+                disk.as_str(),
+                &*removal
+            );
         }
         // From here on the memory may be gone.
         *guard = None;

@@ -120,9 +120,7 @@ impl DaxDevice {
     fn publish(&self, disk: &Disk) -> Result {
         // SAFETY: Both are valid by their invariants. The entry is removed before either goes:
         // by `withdraw()`, or by nd_pmem, whose release erases whatever is stored for the disk.
-        kernel::error::to_result(unsafe {
-            bindings::dax_add_host(self.as_raw(), disk.as_raw())
-        })
+        kernel::error::to_result(unsafe { bindings::dax_add_host(self.as_raw(), disk.as_raw()) })
     }
 }
 
@@ -191,12 +189,7 @@ pub(crate) trait SlotHolder: Send + Sync + Sized {
     /// Called inside a read-side section of the DAX core's SRCU domain and, for a memory failure,
     /// under `mf_mutex`: may sleep, must be short, must not wait for a [`GracePeriod`], take the
     /// device lock, or put the last reference to an inode or a super block. `flags` are `MF_*`.
-    fn notify_failure(
-        this: ArcBorrow<'_, Self>,
-        offset: u64,
-        len: u64,
-        flags: c_int,
-    ) -> Result;
+    fn notify_failure(this: ArcBorrow<'_, Self>, offset: u64, len: u64, flags: c_int) -> Result;
 }
 
 /// The claimed holder slot of a disk's DAX device. Dropping it releases the slot and waits until

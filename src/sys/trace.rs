@@ -48,13 +48,7 @@ pub(crate) fn holder_begin(disk: &CStr, seq: u64, holder: &CStr) {
 pub(crate) fn holder_end(disk: &CStr, seq: u64, holder: &CStr, result: i32, ns: u64) {
     // SAFETY: The strings are only read during the call.
     unsafe {
-        bindings::dh_trace_holder_end(
-            disk.as_char_ptr(),
-            seq,
-            holder.as_char_ptr(),
-            result,
-            ns,
-        );
+        bindings::dh_trace_holder_end(disk.as_char_ptr(), seq, holder.as_char_ptr(), result, ns);
     };
 }
 
