@@ -5,8 +5,11 @@
 //! Only `sys` looks behind it. Every type that the kernel crate already binds is the kernel
 //! crate's.
 
+// Generated code has no comments and keeps the names of C. The kernel's own wall makes the same
+// exceptions for it (rust/bindings/lib.rs).
 #![allow(
     clippy::all,
+    clippy::undocumented_unsafe_blocks,
     dead_code,
     improper_ctypes,
     missing_docs,
