@@ -188,7 +188,7 @@ impl Known {
     pub(crate) fn attach_again(&self) -> Result {
         let locked = self.parent.try_lock().ok_or_else(restart_syscall)?;
         // The driver may have been unbound before we had the lock.
-        self.parent.pmem_disk().ok_or(ENODEV)?;
+        locked.pmem_disk().ok_or(ENODEV)?;
         if self.shim().is_some() {
             return Err(EBUSY);
         }
@@ -251,7 +251,7 @@ fn find_parent(parent: &NdDevice) -> Option<Arc<Known>> {
 
 /// Takes up the disk of `device`, if it has one that is new.
 fn consider(device: &NdDevice, bound: &Locked<'_>) {
-    let Some(disk) = device.pmem_disk() else {
+    let Some(disk) = bound.pmem_disk() else {
         return;
     };
     if find_parent(device).is_some() {
@@ -338,8 +338,8 @@ impl Drop for Registration {
             let Some(known) = DISKS.lock().known.pop() else {
                 break;
             };
-            let _locked = known.parent.lock();
-            if known.parent.pmem_disk().is_some() {
+            let locked = known.parent.lock();
+            if locked.pmem_disk().is_some() {
                 known.disk.remove_attributes();
             }
         }

@@ -22,7 +22,8 @@ use kernel::{
         c_ulong,
         c_void, //
     },
-    prelude::*, //
+    prelude::*,
+    types::NotThreadSafe, //
 };
 
 /// A device of the nd bus: what nd_pmem is bound to, the parent of a disk.
@@ -61,19 +62,12 @@ impl NdDevice {
         self.0 == other.0
     }
 
-    /// Returns the disk that nd_pmem made for this device. The device lock must be held.
-    pub(crate) fn pmem_disk(&self) -> Option<Disk> {
-        // SAFETY: Valid by the type invariant.
-        let disk = NonNull::new(unsafe { bindings::dh_pmem_disk(self.0.as_ptr()) })?;
-        // SAFETY: The call returned a registered disk and a reference to its device.
-        Some(unsafe { Disk::from_raw(disk) })
-    }
-
     /// Takes the device lock, under which drivers are bound and unbound. Sleeps.
     pub(crate) fn lock(&self) -> Locked<'_> {
         // SAFETY: Valid by the type invariant.
         unsafe { bindings::dh_device_lock(self.0.as_ptr()) };
-        Locked(self)
+        // INVARIANT: Just taken.
+        Locked(self, NotThreadSafe)
     }
 
     /// Takes the device lock if it is free.
@@ -82,7 +76,11 @@ impl NdDevice {
     /// for such code to end.
     pub(crate) fn try_lock(&self) -> Option<Locked<'_>> {
         // SAFETY: Valid by the type invariant.
-        unsafe { bindings::dh_device_trylock(self.0.as_ptr()) }.then_some(Locked(self))
+        if !unsafe { bindings::dh_device_trylock(self.0.as_ptr()) } {
+            return None;
+        }
+        // INVARIANT: Just taken.
+        Some(Locked(self, NotThreadSafe))
     }
 }
 
@@ -94,16 +92,34 @@ impl Drop for NdDevice {
 }
 
 /// Evidence of a held device lock.
-pub(crate) struct Locked<'a>(&'a NdDevice);
+///
+/// # Invariants
+///
+/// The lock of the device is held, by this task if the value is ever dropped.
+pub(crate) struct Locked<'a>(&'a NdDevice, NotThreadSafe);
+
+impl Locked<'_> {
+    /// Returns the disk that nd_pmem made for the device.
+    pub(crate) fn pmem_disk(&self) -> Option<Disk> {
+        // SAFETY: The device is valid by its invariant; by ours its driver stays what it is.
+        let disk = NonNull::new(unsafe { bindings::dh_pmem_disk(self.0 .0.as_ptr()) })?;
+        // SAFETY: The call returned a registered disk and a reference to its device.
+        Some(unsafe { Disk::from_raw(disk) })
+    }
+}
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        // SAFETY: `self` is the evidence that this task holds the lock.
+        // SAFETY: By the type invariant this task holds the lock.
         unsafe { bindings::dh_device_unlock(self.0 .0.as_ptr()) };
     }
 }
 
-/// The nd bus itself. It lives as long as libnvdimm, which this module depends on.
+/// The nd bus itself.
+///
+/// # Invariants
+///
+/// Points to the bus, which lives as long as libnvdimm, which this module depends on.
 #[derive(Clone, Copy)]
 pub(crate) struct NdBus(NonNull<bindings::bus_type>);
 
@@ -117,6 +133,7 @@ impl NdBus {
     pub(crate) fn find() -> Result<Self> {
         // SAFETY: No requirements.
         let bus = unsafe { bindings::dh_nd_bus() };
+        // INVARIANT: That is what the call returns if it succeeds.
         Ok(Self(NonNull::new(bus.cast_mut()).ok_or(ENODEV)?))
     }
 
@@ -124,8 +141,8 @@ impl NdBus {
     pub(crate) fn for_each_pmem(self, mut f: impl FnMut(&NdDevice)) {
         let mut device = ptr::null_mut();
         loop {
-            // SAFETY: `device` is NULL or carries the reference of the last turn, which the call
-            // puts.
+            // SAFETY: The bus is valid by the type invariant; `device` is NULL or carries the
+            // reference of the last turn, which the call puts.
             device = unsafe { bindings::dh_next_bound(self.0.as_ptr(), device) };
             let Some(found) = NonNull::new(device) else {
                 return;
@@ -168,7 +185,7 @@ impl<L: Listener> Listening<L> {
             },
             GFP_KERNEL,
         )?;
-        // SAFETY: The bus is valid; the block stays at its place on the heap until `drop()`.
+        // SAFETY: The bus is valid by its invariant; the block stays at its place on the heap until `drop()`.
         to_result(unsafe { bindings::bus_register_notifier(bus.0.as_ptr(), &mut *block) })?;
         Ok(Self {
             bus,
@@ -192,8 +209,8 @@ impl<L: Listener> Listening<L> {
             let device = unsafe { NdDevice::from_raw(device) };
             match action as bindings::bus_notifier_event {
                 bindings::bus_notifier_event_BUS_NOTIFY_BOUND_DRIVER => {
-                    // The driver core holds the lock, and goes on holding it.
-                    let locked = ManuallyDrop::new(Locked(&device));
+                    // INVARIANT: The driver core holds the lock, and goes on holding it.
+                    let locked = ManuallyDrop::new(Locked(&device, NotThreadSafe));
                     L::bound(&device, &locked);
                 }
                 bindings::bus_notifier_event_BUS_NOTIFY_UNBIND_DRIVER => L::unbinding(&device),

@@ -3,7 +3,10 @@
 //! This module's own reference count, and small things about the running task.
 
 use crate::bindings;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    types::NotThreadSafe, //
+};
 
 /// A reference to this module: it cannot be unloaded.
 pub(crate) struct Pin(());
@@ -30,20 +33,20 @@ impl Drop for Pin {
 
 /// Within its life, this task's allocations start no I/O: the memory that fails may be the one
 /// that I/O would go to.
-pub(crate) struct NoIo(u32);
+pub(crate) struct NoIo(u32, NotThreadSafe);
 
 impl NoIo {
     /// Enters the scope.
     pub(crate) fn new() -> Self {
         // SAFETY: Changes flags of the current task only.
-        Self(unsafe { bindings::dh_noio_save() })
+        Self(unsafe { bindings::dh_noio_save() }, NotThreadSafe)
     }
 }
 
 impl Drop for NoIo {
     fn drop(&mut self) {
-        // SAFETY: The flags are those that `new()` saved, for the same task: the type is only used
-        // as a local variable.
+        // SAFETY: The flags are those that `new()` saved, for the same task: a value cannot be sent
+        // to another.
         unsafe { bindings::dh_noio_restore(self.0) };
     }
 }

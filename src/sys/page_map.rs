@@ -9,6 +9,11 @@ use core::ptr::NonNull;
 use kernel::ffi::c_ulong;
 
 /// The pages of a disk.
+///
+/// # Invariants
+///
+/// While the disk's memory is there, each of the `count` pages from `first` on has a `struct page`,
+/// and all belong to one page map.
 #[derive(Clone, Copy)]
 pub(crate) struct Pages {
     first: c_ulong,
@@ -16,8 +21,9 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// `first` is a page frame number, `count` a number of pages.
+    /// `first` is the page frame number of a disk's first page, `count` the number of its pages.
     pub(crate) fn new(first: c_ulong, count: c_ulong) -> Self {
+        // INVARIANT: What nd_pmem makes a disk of is one range of one page map.
         Self { first, count }
     }
 }
@@ -27,7 +33,7 @@ impl Pages {
 ///
 /// # Invariants
 ///
-/// `map` is valid and this owns a reference.
+/// `map` is valid, is the page map of `pages`, and this owns a reference.
 pub(crate) struct PageMap {
     map: NonNull<bindings::dev_pagemap>,
     pages: Pages,
@@ -52,14 +58,15 @@ impl PageMap {
     pub(crate) fn get(pages: Pages) -> Option<Self> {
         // SAFETY: Any page frame number may be asked for.
         let map = unsafe { bindings::get_dev_pagemap(pages.first) };
-        // INVARIANT: A non-NULL result is a reference for us.
+        // INVARIANT: A non-NULL result is the page map of the first page, so of all, and a
+        // reference for us.
         NonNull::new(map).map(|map| Self { map, pages })
     }
 
     /// Counts the pages that are in use. Reads one `struct page` per page; sleeps now and then.
     pub(crate) fn usage(&self) -> Usage {
         let mut usage = bindings::dh_usage::default();
-        // SAFETY: The reference keeps every `struct page` of the map, and `pages` are pages of it.
+        // SAFETY: By the type invariant the reference keeps the `struct page`s of `pages`.
         unsafe { bindings::dh_pagemap_usage(self.pages.first, self.pages.count, &mut usage) };
         Usage {
             pages: usage.pages as u64,
