@@ -185,7 +185,8 @@ impl<L: Listener> Listening<L> {
             },
             GFP_KERNEL,
         )?;
-        // SAFETY: The bus is valid by its invariant; the block stays at its place on the heap until `drop()`.
+        // SAFETY: The bus is valid by its invariant; the block stays at its place on the heap until
+        // `drop()`.
         to_result(unsafe { bindings::bus_register_notifier(bus.0.as_ptr(), &mut *block) })?;
         Ok(Self {
             bus,
