@@ -168,7 +168,8 @@ proptest! {
         content in spans(16),
         steps in prop::collection::vec(prop_oneof![span().prop_map(Step::Insert), span().prop_map(Step::Remove)], 1..40),
     ) {
-        let mut set = universe.build(&content).0;
+        // A copy has no more room than it needs.
+        let mut set = universe.build(&content).0.try_clone().unwrap();
         let mut most = set.len();
         for step in &steps {
             let before = set.len();
@@ -183,7 +184,7 @@ proptest! {
     #[test]
     fn a_full_set_needs_no_room_to_merge(universe in universe(), content in spans(24), more in span()) {
         let set = universe.build(&content).0;
-        // A copy has no more room than it needs.
+        // As above.
         let mut full = set.try_clone().unwrap();
         let range = universe.range(more);
         let merges = set.iter().any(|m| m.start() <= range.end() && range.start() <= m.end());
