@@ -9,6 +9,7 @@
  *
  *   held	pages of the memory that still answer in a mapping that was there: must be 0
  *   fresh	pages that answer after the page tables were dropped, or in a new mapping: must be 0
+ *		(every 16th is tried: a refused fault costs 100 us in an emulated guest)
  */
 #include "common.h"
 
@@ -76,13 +77,13 @@ static void *run(void *arg)
 			r->held++;
 	}
 	madvise(addr, len, MADV_DONTNEED);
-	for (size_t i = 0; i < pages; i++)
+	for (size_t i = r->number; i < pages; i += 16)
 		r->fresh += can_read(addr + i * PAGE);
 	munmap(addr, len);
 	/* A new mapping may be refused altogether, which is as good. */
 	addr = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (addr != MAP_FAILED) {
-		for (size_t i = 0; i < pages; i++)
+		for (size_t i = r->number; i < pages; i += 16)
 			r->fresh += can_read(addr + i * PAGE);
 		munmap(addr, len);
 	}

@@ -50,33 +50,19 @@ plan() {
 	start_log
 }
 
-result() {
-	DONE=$((DONE + 1))
-	if (($1 == 0)); then
-		printf 'ok %d %s\n' "$DONE" "$2"
-	else
-		BAD=$((BAD + 1))
-		printf 'not ok %d %s\n' "$DONE" "$2"
-	fi
-}
-
-skip() {
-	DONE=$((DONE + 1)) SKIPPED=$((SKIPPED + 1))
-	printf 'ok %d %s # SKIP %s\n' "$DONE" "$1" "$2"
-}
-
+resul# The names of its own variables are odd so that no test function changes them.
 t() {
-	local what=$1 rc line
+	local _what=$1 _rc _line
 	shift
 	mark
 	"$@" >"$TMP/out" 2>&1
-	rc=$?
-	if ((rc)); then
-		while IFS= read -r line; do note "$line"; done <"$TMP/out"
-		sync_log && while IFS= read -r line; do note "dmesg: $line"; done < <(log_since | tail -n 25)
+	_rc=$?
+	if ((_rc)); then
+		while IFS= read -r _line; do note "$_line"; done <"$TMP/out"
+		sync_log && while IFS= read -r _line; do note "dmesg: $_line"; done < <(log_since | tail -n 25)
 	fi
-	result "$rc" "$what"
-	return "$rc"
+	result "$_rc" "$_what"
+	return "$_rc"
 }
 
 # Without this one the rest makes no sense.
@@ -90,7 +76,7 @@ finish() {
 	else
 		t "the kernel log is free of splats" no_splat
 	fi
-	clean
+	clean >/dev/null 2>&1
 	FINISHED=1
 	printf '# Totals: pass:%d fail:%d skip:%d\n' $((DONE - BAD - SKIPPED)) "$BAD" "$SKIPPED"
 	((BAD == 0)) || exit 1
@@ -103,7 +89,7 @@ at_exit() {
 	[ -n "$FINISHED" ] && exit "$rc"
 	note "the suite ended early"
 	while ((DONE < PLAN)); do result 1 "not reached"; done
-	clean
+	clean >/dev/null 2>&1
 	exit 1
 }
 trap at_exit EXIT
@@ -142,7 +128,8 @@ has() { [[ $(<"$1") == *"$2"* ]]; }
 start() {
 	local name=$1
 	shift
-	"$@" >"$TMP/$name" 2>&1 &
+	: >"$TMP/$name"		# here: the child may come to it after we look for READY
+	"$@" >>"$TMP/$name" 2>&1 &
 	PID[$name]=$!
 	wait_for 60 started "$name" && has "$TMP/$name" READY || {
 		echo "$name did not get ready: $(<"$TMP/$name")"
@@ -152,7 +139,7 @@ start() {
 started() { has "$TMP/$1" READY || gone "${PID[$1]}"; }
 
 # tell NAME: SIGUSR1. ended NAME: wait for its end (60 s); its exit code; its output on failure.
-tell() { kill -USR1 "${PID[$1]:-none}"; }
+tell() { kill -USR1 "${PID[$1]:-none}" 2>/dev/null; }
 ended() {
 	local rc pid=${PID[$1]:-}
 	[ -n "$pid" ] || { echo "$1 does not run"; return 1; }
@@ -163,7 +150,10 @@ ended() {
 	((rc == 0)) || { echo "$1 exited with $rc:"; cat "$TMP/$1"; }
 	return "$rc"
 }
-told() { tell "$1" && ended "$1"; }
+told() {
+	tell "$1" || echo "$1 had ended before"
+	ended "$1"
+}
 
 # ------------------------------------------------------------------------------ the kernel log
 
@@ -248,7 +238,8 @@ unbind_now() { wr $ND/unbind "$NAME"; }
 bind_now() { wr $ND/bind "$NAME" && wait_for 20 bound; }
 # unbind [SECONDS]: must end by itself. With an argument 0: only started, as PID[unbind].
 unbind() {
-	wr $ND/unbind "$NAME" >"$TMP/unbind" 2>&1 &
+	: >"$TMP/unbind"
+	wr $ND/unbind "$NAME" >>"$TMP/unbind" 2>&1 &
 	PID[unbind]=$!
 	((${1:-60})) || return 0
 	wait_for "${1:-60}" gone "${PID[unbind]}" || { cat "$G/barrier"; return 1; }

@@ -4,7 +4,7 @@
 # page is let go.
 . "$(dirname "$0")/lib.sh"
 need_module
-plan 20
+plan 22
 
 setup() {
 	partitions 320 300 && mkx "$P1" && mke "$P2" && both_mounted || return
@@ -15,8 +15,8 @@ setup() {
 }
 both_mounted() { mnt "$P1" "$TMP/1" && mnt "$P2" "$TMP/2"; }
 
-# held WORD: the barrier is held, and its line has WORD
-held() { [[ $(cat "$G/barrier" 2>&1) == "held since"*"$1"* ]]; }
+# held COUNT: the barrier is held, for so many pages, all of them pinned
+held() { [[ $(cat "$G/barrier" 2>&1) == "held since "*" ms: $1 page"*"pinned $1)"* ]]; }
 
 not_held() {
 	is barrier "$(<"$G/barrier")" none &&
@@ -25,24 +25,27 @@ not_held() {
 
 # pins HOW PARTITION PAGES
 pins() {
+	INODE=$(stat -c %i "$TMP/$2/pin")
 	start pin "$BIN/pinner" "$1" "$TMP/$2/pin" $SEED "$3" &&
 		start map1 "$BIN/mapper" "$TMP/1/map" $SEED shared,read shared,write private,read &&
 		start map2 "$BIN/mapper" "$TMP/2/map" $SEED shared,read shared,write private,read
 }
 waits() {
 	unbind 0
-	wait_for 30 held "pinned=$1" || { cat "$G/barrier"; return 1; }
+	wait_for 30 held "$1" || { cat "$G/barrier"; return 1; }
 	nap 1
 	! gone "${PID[unbind]}" || { echo "the removal did not wait"; return 1; }
-	held "pinned=$1"
+	held "$1"
 }
+# Who: the partition and the file.
+names() { has "$G/barrier" "${D}p$1:" && has "$G/barrier" "inode $INODE"; }
 # Everybody but the owner of the pin is through with it: the mappings do not wait for the pin.
-swept() { told map1 && told map2 && held "mapped=0"; }
-says() { wait_for 25 logged "$D: removal waits: [0-9]+ pages? in use \(mapped [0-9]+, pinned $1\)"; }
+swept() { told map1 && told map2 && held "$1"; }
+says() { wait_for 25 logged "$D: removal waits: $1 pages? in use .*pinned $1\)"; }
 wrong_words() {
 	is "override yes" "$(wr "$G/override" yes)" EINVAL && is "override empty" "$(wr "$G/override" '')" EINVAL &&
 		is "override releases" "$(wr "$G/override" releases)" EINVAL &&
-		is "inject while removing" "$(wr "$G/inject" all)" ESHUTDOWN && held pinned=
+		is "inject while removing" "$(wr "$G/inject" all)" ESHUTDOWN && held 1
 }
 finishes() {
 	! gone "${PID[unbind]}" && told pin && has "$TMP/pin" RELEASED &&
@@ -63,9 +66,10 @@ for what in "open 1 1" "open 2 16" "closed 1 2" "closed 2 1"; do
 	n=$((n + 1))
 	t "$fs: $3 page(s) of a file that is $1, pinned in a pipe" pins "$1" "$2" "$3"
 	t "$fs: the removal waits for $3" waits "$3"
+	[ "$1" != open ] || t "$fs: the barrier names partition and inode" names "$2"
 	[ $n != 1 ] || t "$fs: nothing but the right word overrides; no injection meanwhile" wrong_words
 	[ $n != 2 ] || t "$fs: a line every 10 s says how many are waited for" says "$3"
-	t "$fs: all mappings are gone long before" swept
+	t "$fs: all mappings are gone long before" swept "$3"
 	t "$fs: released with the right content, the removal ends, all is there again" finishes
 done
 umnt "$TMP/1" "$TMP/2"

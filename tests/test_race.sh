@@ -14,7 +14,7 @@ setup() {
 	partitions 320 300 && mkx "$P1" && mke "$P2" || return
 	for i in 1 2; do
 		local p=P$i
-		mnt "${!p}" "$TMP/$i" && "$BIN/file" make "$TMP/$i/f" 4096 $SEED && umnt "$TMP/$i" || return
+		mnt "${!p}" "$TMP/$i" && "$BIN/file" make "$TMP/$i/f" 1024 $SEED && umnt "$TMP/$i" || return
 	done
 }
 
@@ -49,7 +49,7 @@ intact() {
 	done
 }
 
-must "XFS and ext4 with a file of 16 MiB each" setup
+must "XFS and ext4 with a file of 4 MiB each" setup
 t "XFS: $ROUNDS failures under $THREADS faulting threads" failure 1
 t "ext4: $ROUNDS failures under $THREADS faulting threads" failure 2
 t "XFS: removals under $THREADS faulting threads" removal 1

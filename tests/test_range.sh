@@ -12,7 +12,7 @@ setup() {
 	partitions 320 300 64 && mkx "$P1" && mke "$P2" &&
 		mnt "$P1" "$TMP/1" && mnt "$P2" "$TMP/2" || return
 	for i in 1 2; do
-		"$BIN/file" make "$TMP/$i/huge" 1024 $SEED && "$BIN/file" make "$TMP/$i/small" 512 $SEED &&
+		"$BIN/file" make "$TMP/$i/huge" 1024 $SEED && "$BIN/file" make "$TMP/$i/small" 128 $SEED &&
 			"$BIN/file" make "$TMP/$i/quiet" 16 $SEED || return
 	done
 	sync

@@ -13,7 +13,7 @@ SMALL="shared,read shared,write private,read private,write shared,write,sync"
 setup() {
 	partitions 320 300 && mkx "$P1" "$1" && mke "$P2" && both_mounted || return
 	for i in 1 2; do
-		"$BIN/file" make "$TMP/$i/huge" 1024 $SEED && "$BIN/file" make "$TMP/$i/small" 512 $SEED &&
+		"$BIN/file" make "$TMP/$i/huge" 1024 $SEED && "$BIN/file" make "$TMP/$i/small" 128 $SEED &&
 			mkdir "$TMP/$i/sync" || return
 	done
 	umnt "$TMP/1" "$TMP/2" && rm -f "$TMP"/log[12]
