@@ -159,23 +159,29 @@ impl Known {
         }
         let module = module::Pin::new().map_err(|e| (e, LEAVING))?;
         let lower = DaxDevice::of_disk(&self.disk).ok_or((EOPNOTSUPP, UNALIGNED))?;
+        // Look first: a claim that is refused leaks a reference (fs_dax_get_by_bdev()).
+        if !lower.holder().is_null() {
+            return Err((EBUSY, SLOT_TAKEN));
+        }
         let shim = Shim::new(self.disk.clone(), lower).map_err(no_memory)?;
         shim.set_policy(self.policy());
-        let slot = Slot::claim(&self.disk, shim.clone())
-            .map_err(|e| (e, if e == EBUSY { SLOT_TAKEN } else { NO_MEMORY }))?;
-        shim.publish()
-            .map_err(|e| (e, if e == EBUSY { IN_USE } else { NO_MEMORY }))?;
+        if shim.lower_in_use() {
+            return Err((EBUSY, IN_USE));
+        }
+        // All that may fail for want of memory comes first: what is published can be found.
         let root = DISKS.lock().files.clone();
-        let files = match root
+        let files = root
             .ok_or(ENODEV)
             .and_then(|root| files::create(&root, shim.clone()))
-        {
-            Ok(files) => files,
-            Err(e) => {
-                let _ = shim.unpublish();
-                return Err(no_memory(e));
-            }
-        };
+            .map_err(no_memory)?;
+        let slot = Slot::claim(&self.disk, shim.clone())
+            .map_err(|e| (e, if e == EBUSY { SLOT_TAKEN } else { NO_MEMORY }))?;
+        if let Err(e) = shim.publish() {
+            drop(files);
+            drop(slot);
+            shim.restore_lower();
+            return Err((e, if e == EBUSY { IN_USE } else { NO_MEMORY }));
+        }
         Ok(Attachment {
             _files: files,
             _slot: slot,
@@ -214,6 +220,8 @@ impl Known {
         };
         // Off the lock: this waits for those inside the debugfs files.
         drop(attachment);
+        // Only now, when no callback runs any more: see `Slot`.
+        shim.restore_lower();
         pr_info!("{}: detached\n", self.disk.name().as_str());
         Ok(())
     }
@@ -319,13 +327,13 @@ impl Registration {
     pub(crate) fn new() -> Result<Self> {
         // SAFETY: Called exactly once, see above.
         unsafe { DISKS.init() };
+        // From here on an error is cleaned up by dropping this.
+        let mut this = Self { listening: None };
         DISKS.lock().files = Some(Dir::new(c"dax_holder"));
         let bus = NdBus::find()?;
-        let listening = Listening::new(bus)?;
+        this.listening = Some(Listening::new(bus)?);
         bus.for_each_pmem(|device| consider(device, &device.lock()));
-        Ok(Self {
-            listening: Some(listening),
-        })
+        Ok(this)
     }
 }
 
@@ -334,15 +342,17 @@ impl Drop for Registration {
         // No disk comes or goes under our eyes any more.
         self.listening = None;
         // Attached disks pin the module: these are not.
-        loop {
-            let Some(known) = DISKS.lock().known.pop() else {
-                break;
-            };
+        let (known, files) = {
+            let mut disks = DISKS.lock();
+            (core::mem::take(&mut disks.known), disks.files.take())
+        };
+        for known in known {
             let locked = known.parent.lock();
-            if locked.pmem_disk().is_some() {
+            // The driver may have been unbound, and bound again, since nobody listens.
+            if locked.pmem_disk().is_some_and(|disk| disk.is(&known.disk)) {
                 known.disk.remove_attributes();
             }
         }
-        DISKS.lock().files = None;
+        drop(files);
     }
 }

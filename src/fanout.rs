@@ -11,8 +11,10 @@ use crate::{
     },
     gate::Gate,
     holders::{
+        filesystem::Filesystem,
         native,
         Found,
+        Holder,
         Stuck, //
     },
     range::Range,
@@ -20,7 +22,8 @@ use crate::{
         HolderState,
         Listed,
         Registry,
-        Report, //
+        Report,
+        Row, //
     },
     sys::{
         block::{
@@ -65,6 +68,30 @@ pub(crate) struct Site<'a> {
     pub(crate) registry: &'a Mutex<Registry>,
 }
 
+impl Site<'_> {
+    /// Returns whether a failure is no news to the file system on `window`: it is down, and swept
+    /// but for pinned pages that the worker waits for.
+    ///
+    /// A removal is always news: there may be another file system on the window by now, mounted
+    /// through the closed gate, with data to be saved.
+    fn is_down(&self, filesystem: &Filesystem, window: Range, event: &Event) -> bool {
+        if event.kind != Kind::Failure {
+            return false;
+        }
+        let name = filesystem.name();
+        let pinned = |row: &Row| {
+            row.is(&name, window) && row.state == HolderState::Stuck && row.pins > 0
+        };
+        if !self.gate.is_quiet(window) && !self.registry.lock().rows().iter().any(pinned) {
+            return false;
+        }
+        // Nothing is mapped and nothing can be; but this may be a later mount, which is up. One
+        // that is down ignores it.
+        let _ = filesystem.sb().shutdown();
+        true
+    }
+}
+
 /// What is left behind of an event.
 pub(crate) struct Outcome {
     /// How many holders were called.
@@ -79,7 +106,12 @@ pub(crate) struct Outcome {
     pub(crate) unlisted: bool,
     /// The file system that has claimed the front's holder slot, pinned.
     pub(crate) front_holder: Option<ActiveSuper>,
+    /// Windows of mounts and unmounts that did not end in time: to be told later.
+    pub(crate) unsettled: Unsettled,
 }
+
+/// A few windows, without allocation.
+pub(crate) type Unsettled = [Option<Range>; 8];
 
 /// How long an unfinished mount or unmount is waited for.
 const UNSETTLED_MS: u32 = 5000;
@@ -107,27 +139,35 @@ fn tell(
     window: Range,
     stuck: &mut Stuck,
 ) -> (Report, HolderState) {
+    let mut native = Ok(());
     if let (Found::Filesystem(filesystem), Policy::Native, Kind::Failure) =
         (found, site.policy, event.kind)
     {
-        if let Some(Ok(())) = native::notify(site.front, filesystem, &event.ranges) {
-            return (Report::of(Ok(())), HolderState::Active);
+        match native::notify(site.front, filesystem, &event.ranges) {
+            Some(Ok(())) => return (Report::of(Ok(())), HolderState::Active),
+            // It cannot, or there is no handler: that is no answer to keep.
+            None => {}
+            Some(Err(e)) if e == EOPNOTSUPP => {}
+            Some(Err(e)) => native = Err(e),
         }
     }
-    if !site.gate.is_closed() {
+    // At a removal everything is refused, and was waited for, already.
+    if event.kind == Kind::Failure {
         // On ENOMEM the whole gate closes, which is no worse for this holder.
         let _ = site.gate.take_down(window);
         trace::gate_closed(site.disk.name().as_c_str(), event.seq, window.len());
         // Without the wait, an access that passed the gate before could come after the sweep.
         site.grace.wait();
     }
-    let report = found.holder().let_go(event, stuck);
+    let mut report = found.holder().let_go(event, stuck);
     let state = if report.pins > 0 || report.result.is_err() {
         HolderState::Stuck
     } else {
+        // Without memory the next failure is told again.
         let _ = site.gate.mark_quiet(window);
         HolderState::Down
     };
+    report.result = native.and(report.result);
     (report, state)
 }
 
@@ -144,7 +184,10 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
         strangers: KVec::new(),
         unlisted: false,
         front_holder: None,
+        unsettled: [None; 8],
     };
+    let mut told_supers = [0; 16];
+    let mut told_count = 0;
     for device in site.disk.block_devices() {
         let Some(window) = device.window() else {
             continue;
@@ -160,9 +203,12 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
         let (kind, report, state) = match &found {
             // Unmounted meanwhile.
             Ok(None) => continue,
-            // A mount that does not end: it finds the gate closed.
+            // A mount that does not end: it finds the gate closed, and is told when it has.
             Err(e) => {
                 let _ = site.gate.take_down(window);
+                if let Some(slot) = outcome.unsettled.iter_mut().find(|slot| slot.is_none()) {
+                    *slot = Some(window);
+                }
                 (
                     Name::new("unsettled"),
                     Report::of(Err(*e)),
@@ -175,9 +221,20 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
                         outcome.front_holder = Some(filesystem.sb().get());
                     }
                 }
-                if site.gate.is_quiet(window) {
-                    // Down and swept by an earlier event: nothing to do, nobody to tell.
-                    continue;
+                if let Found::Filesystem(filesystem) = found {
+                    if site.is_down(filesystem, window, event) {
+                        continue;
+                    }
+                    // One file system on two partitions, its log on the second say: told once.
+                    let identity = filesystem.sb().identity();
+                    if told_supers[..told_count].contains(&identity) {
+                        let _ = site.gate.take_down(window);
+                        continue;
+                    }
+                    if let Some(slot) = told_supers.get_mut(told_count) {
+                        *slot = identity;
+                        told_count += 1;
+                    }
                 }
                 trace::holder_begin(disk, event.seq, name.as_c_str());
                 if let Ok(own) = event.ranges.translate(window) {

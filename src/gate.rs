@@ -15,9 +15,12 @@ use crate::{
         Range,
         RangeSet, //
     },
-    sys::dax::{
-        DaxDevice,
-        FrontOperations, //
+    sys::{
+        dax::{
+            DaxDevice,
+            FrontOperations, //
+        },
+        module::NoIo, //
     }, //
 };
 use kernel::{
@@ -88,41 +91,38 @@ impl Gate {
         self.seen.lock().clone()
     }
 
-    /// Changes what is refused. If there is no memory for it, closes the whole gate instead: the
-    /// safe side, and `ENOMEM`.
+    /// Changes what is refused. `ENOMEM`: nothing was changed.
     fn change(&self, f: impl FnOnce(&mut Refused) -> Result) -> Result {
+        // Called under `mf_mutex` and inside `dax_srcu`: reclaim must not evict a DAX inode here,
+        // which would wait for its pins (`dax_break_layout_final()`).
+        let _noio = NoIo::new();
         let _changing = self.change.lock();
-        let changed = (|| {
-            let mut next = match self.snapshot() {
-                Some(now) => Refused {
-                    failed: now.failed.try_clone()?,
-                    down: now.down.try_clone()?,
-                    quiet: now.quiet.try_clone()?,
-                },
-                None => Refused {
-                    failed: RangeSet::new(),
-                    down: RangeSet::new(),
-                    quiet: RangeSet::new(),
-                },
-            };
-            f(&mut next)?;
-            Ok(Arc::new(next, GFP_KERNEL)?)
-        })();
-        match changed {
-            Ok(next) => {
-                let before = self.seen.lock().replace(next);
-                // Freed here, outside the spinlock.
-                drop(before);
-                // A closed gate stays closed. Nobody else stores RANGES, so no other order can
-                // undo CLOSED.
-                let _ = self.state.cmpxchg(OPEN, RANGES, ordering::Full);
-                Ok(())
-            }
-            Err(e) => {
-                self.close();
-                Err(e)
-            }
-        }
+        let mut next = match self.snapshot() {
+            Some(now) => Refused {
+                failed: now.failed.try_clone()?,
+                down: now.down.try_clone()?,
+                quiet: now.quiet.try_clone()?,
+            },
+            None => Refused {
+                failed: RangeSet::new(),
+                down: RangeSet::new(),
+                quiet: RangeSet::new(),
+            },
+        };
+        f(&mut next)?;
+        let next = Arc::new(next, GFP_KERNEL)?;
+        let before = self.seen.lock().replace(next);
+        // Freed here, outside the spinlock.
+        drop(before);
+        // A closed gate stays closed.
+        let _ = self.state.cmpxchg(OPEN, RANGES, ordering::Full);
+        Ok(())
+    }
+
+    /// As [`Gate::change`], for changes that must not be lost: without memory, closes the whole
+    /// gate instead, which refuses more than it should, never less.
+    fn refuse(&self, f: impl FnOnce(&mut Refused) -> Result) -> Result {
+        self.change(f).inspect_err(|_| self.close())
     }
 
     /// Refuses everything from now on. Needs no memory, does not sleep.
@@ -137,20 +137,22 @@ impl Gate {
 
     /// Refuses failed ranges. `ENOMEM`: the whole gate was closed instead.
     pub(crate) fn fail(&self, ranges: &RangeSet) -> Result {
-        self.change(|refused| refused.failed.insert_all(ranges))
+        self.refuse(|refused| refused.failed.insert_all(ranges))
     }
 
     /// As [`Gate::fail`], for one range.
     pub(crate) fn fail_range(&self, range: Range) -> Result {
-        self.change(|refused| refused.failed.insert(range))
+        self.refuse(|refused| refused.failed.insert(range))
     }
 
     /// Refuses the window of a holder that goes down. `ENOMEM`: the whole gate was closed instead.
     pub(crate) fn take_down(&self, window: Range) -> Result {
-        self.change(|refused| refused.down.insert(window))
+        self.refuse(|refused| refused.down.insert(window))
     }
 
     /// Remembers that nobody maps anything of the window of a holder that is down.
+    ///
+    /// `ENOMEM`: not remembered, so later failures will be news.
     pub(crate) fn mark_quiet(&self, window: Range) -> Result {
         self.change(|refused| refused.quiet.insert(window))
     }
@@ -161,7 +163,19 @@ impl Gate {
             .is_some_and(|refused| refused.quiet.contains(range))
     }
 
-    /// Returns the ranges for which `window` would have to be repaired before it is used again.
+    /// Returns the failed ranges whose holders are not down and swept.
+    pub(crate) fn unquiet(&self) -> Result<RangeSet> {
+        let Some(refused) = self.snapshot() else {
+            return Ok(RangeSet::new());
+        };
+        let mut failed = refused.failed.try_clone()?;
+        for range in refused.quiet.iter() {
+            failed.remove(range)?;
+        }
+        Ok(failed)
+    }
+
+    /// Returns whether a part of `window` is refused.
     pub(crate) fn refuses(&self, window: Range) -> bool {
         self.is_closed()
             || self.snapshot().is_some_and(|refused| {
@@ -232,7 +246,7 @@ impl FrontOperations for Gate {
             return;
         }
         if let Ok(range) = bytes(first, pages) {
-            // On ENOMEM the gate is closed, which refuses more than it should, never less.
+            // Without memory the range stays refused.
             let _ = self.change(|refused| refused.failed.remove(range));
         }
     }

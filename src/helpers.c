@@ -96,7 +96,35 @@ u64 dh_bdev_bytes(struct block_device *bdev) { return bdev_nr_bytes(bdev); }
 struct block_device *dh_disk_part0(struct gendisk *disk) { return disk->part0; }
 void dh_bdev_get(struct block_device *bdev) { get_device(&bdev->bd_device); }
 void dh_bdev_put(struct block_device *bdev) { put_device(&bdev->bd_device); }
-bool dh_bdev_claimed(struct block_device *bdev) { return READ_ONCE(bdev->bd_holder); }
+bool dh_disk_claimed(struct gendisk *disk) { return READ_ONCE(disk->part0->bd_holder); }
+
+/* Is @symbol the kernel's @name? For symbols that are not exported (KALLSYMS_ALL). */
+static bool is_symbol(const void *symbol, const char *name, const void **known)
+{
+	char found[KSYM_SYMBOL_LEN];
+
+	if (READ_ONCE(*known))
+		return symbol == *known;
+	/* A module's own symbol of that name carries "[module]" and is another one. */
+	sprint_symbol_no_offset(found, (unsigned long)symbol);
+	if (strcmp(found, name))
+		return false;
+	WRITE_ONCE(*known, symbol);
+	return true;
+}
+
+/*
+ * Has somebody claimed @bdev for himself? A claimed partition makes the block layer claim
+ * the whole disk too, with bd_may_claim() as the holder (bd_finish_claiming()).
+ */
+bool dh_bdev_claimed(struct block_device *bdev)
+{
+	static const void *may_claim;
+	const void *holder = READ_ONCE(bdev->bd_holder);
+
+	return holder && (bdev_is_partition(bdev) ||
+			  !is_symbol(holder, "bd_may_claim", &may_claim));
+}
 
 void dh_bdev_name(struct block_device *bdev, char *buf, size_t size)
 {
@@ -123,49 +151,55 @@ struct block_device *dh_next_bdev(struct gendisk *disk, unsigned long *index)
 /* ---- super blocks --------------------------------------------------------- */
 
 /*
- * Is @ops the VFS's fs_holder_ops? 7.3 made it static. Its name is known to kallsyms
- * (KALLSYMS_ALL); a module's own table of that name carries "[module]" and fails.
+ * The super block that has claimed @bdev; NULL if somebody else or nobody has. Under
+ * bd_holder_lock, which keeps its memory: bd_holder is cleared under it when the file
+ * system releases the device (block/bdev.c: bd_end_claim()), before the last put_super().
+ *
+ * The VFS's fs_holder_ops, static since 7.3, mean a file system. Its holder may still be a
+ * file_system_type (erofs' extra devices): that is static data, a super block is a slab
+ * object.
  */
-static bool is_fs_holder_ops(const struct blk_holder_ops *ops)
+static struct super_block *super_of(struct block_device *bdev)
 {
-	static const struct blk_holder_ops *known;
-	char name[KSYM_SYMBOL_LEN];
+	static const void *fs_holder_ops;
+	void *holder = bdev->bd_holder;
 
-	if (!ops)
-		return false;
-	if (READ_ONCE(known))
-		return ops == known;
-	sprint_symbol_no_offset(name, (unsigned long)ops);
-	if (strcmp(name, "fs_holder_ops"))
-		return false;
-	WRITE_ONCE(known, ops);
-	return true;
+	lockdep_assert_held(&bdev->bd_holder_lock);
+	if (!holder || !bdev->bd_holder_ops ||
+	    !is_symbol(bdev->bd_holder_ops, "fs_holder_ops", &fs_holder_ops) ||
+	    !virt_addr_valid(holder) || !PageSlab(virt_to_head_page(holder)))
+		return NULL;
+	return holder;
+}
+
+/* Copies what holds @bdev: the type of the file system, or "claimed". False: nobody does. */
+bool dh_bdev_kind(struct block_device *bdev, char *buf, size_t size)
+{
+	struct super_block *sb;
+	bool claimed;
+
+	mutex_lock(&bdev->bd_holder_lock);
+	sb = super_of(bdev);
+	claimed = dh_bdev_claimed(bdev);
+	snprintf(buf, size, "%s", sb ? sb->s_type->name : "claimed");
+	mutex_unlock(&bdev->bd_holder_lock);
+	return claimed;
 }
 
 /*
- * The mounted super block that holds @bdev, with an active reference, or
- *   NULL              nobody holds it, or the holder is not a filesystem,
- *   ERR_PTR(-EAGAIN)  it is being mounted or unmounted just now.
- *
- * bd_holder_lock keeps the super block's memory: bd_holder is cleared under it when the
- * file system releases the device (block/bdev.c: bd_end_claim()), which is before the
- * last put_super(). A file_system_type as the holder (erofs' extra devices) is static
- * data, a super block is a slab object.
+ * The mounted super block that holds @bdev, with an active reference; NULL if none does;
+ * ERR_PTR(-EAGAIN) if it is being mounted or unmounted just now.
  */
 struct super_block *dh_bdev_super(struct block_device *bdev)
 {
-	struct super_block *sb = NULL;
-	void *holder;
+	struct super_block *sb;
 
 	mutex_lock(&bdev->bd_holder_lock);
-	holder = bdev->bd_holder;
-	if (holder && is_fs_holder_ops(bdev->bd_holder_ops) &&
-	    virt_addr_valid(holder) && PageSlab(virt_to_head_page(holder))) {
-		unsigned int flags;
-
-		sb = holder;
+	sb = super_of(bdev);
+	if (sb) {
 		/* Pairs with super_wake(): SB_BORN makes the super block's fields visible. */
-		flags = smp_load_acquire(&sb->s_flags);
+		unsigned int flags = smp_load_acquire(&sb->s_flags);
+
 		if (!(flags & SB_BORN) || (flags & SB_DYING) ||
 		    !atomic_inc_not_zero(&sb->s_active))
 			sb = ERR_PTR(-EAGAIN);
@@ -270,6 +304,14 @@ unsigned long dh_inode_drop(struct inode *inode, bool *pinned)
 		return 0;
 	filemap_invalidate_lock(mapping);
 	unmap_mapping_range(mapping, 0, 0, 0);
+	/*
+	 * A file system without ->shutdown (erofs) faults without the invalidate lock: wait
+	 * for its locked entries, then take away what those faults have mapped.
+	 */
+	if (!inode->i_sb->s_op->shutdown) {
+		dax_layout_busy_page(mapping);
+		unmap_mapping_range(mapping, 0, 0, 0);
+	}
 	pages = mapping->nrpages;
 	while (xa_find(&mapping->i_pages, &index, ULONG_MAX, XA_PRESENT)) {
 		unsigned long start = round_down(index, DROP_STEP_PAGES);
@@ -289,6 +331,7 @@ unsigned long dh_inode_drop(struct inode *inode, bool *pinned)
 
 /* ---- the page map ----------------------------------------------------------- */
 
+void dh_pagemap_get(struct dev_pagemap *pgmap) { percpu_ref_get(&pgmap->ref); }
 void dh_pagemap_put(struct dev_pagemap *pgmap) { put_dev_pagemap(pgmap); }
 
 /* Counts the FS-DAX pages of [pfn, pfn + nr) that somebody still uses; idle is 0 refs. */
@@ -300,11 +343,11 @@ void dh_pagemap_usage(unsigned long pfn, unsigned long nr, struct dh_usage *usag
 	for (i = 0; i < nr; i++) {
 		struct page *page = pfn_to_page(pfn + i);
 		struct folio *folio = page_folio(page);
-		bool refs = folio_ref_count(folio) != 0;
+		bool refs = folio_ref_count(folio) > folio_mapcount(folio);
 		/* Reflinked: ->share counts the files, ->mapping is NULL (fs/dax.c). */
 		bool mapped = READ_ONCE(folio->mapping) || READ_ONCE(folio->share);
 
-		usage->pages += refs || mapped;
+		usage->pages += mapped || folio_ref_count(folio);
 		usage->mapped += mapped;
 		usage->pinned += refs;
 		if (!(i % 4096))

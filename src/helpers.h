@@ -40,6 +40,8 @@ struct block_device *dh_next_bdev(struct gendisk *disk, unsigned long *index);
 void dh_bdev_get(struct block_device *bdev);
 void dh_bdev_put(struct block_device *bdev);
 bool dh_bdev_claimed(struct block_device *bdev);
+bool dh_disk_claimed(struct gendisk *disk);
+bool dh_bdev_kind(struct block_device *bdev, char *buf, size_t size);
 void dh_bdev_name(struct block_device *bdev, char *buf, size_t size);
 
 /* From a block device to the super block that holds it. */
@@ -57,11 +59,12 @@ unsigned long dh_inode_drop(struct inode *inode, bool *pinned);
 unsigned long dh_inode_number(struct inode *inode);
 
 /* The page map. */
+void dh_pagemap_get(struct dev_pagemap *pgmap);
 void dh_pagemap_put(struct dev_pagemap *pgmap);
 struct dh_usage {
 	unsigned long pages;	/* in use in any way */
 	unsigned long mapped;	/* of these, still in a file's DAX tree */
-	unsigned long pinned;	/* of these, with references */
+	unsigned long pinned;	/* of these, with references beyond mappings */
 };
 void dh_pagemap_usage(unsigned long pfn, unsigned long nr, struct dh_usage *usage);
 

@@ -3,13 +3,17 @@
 //! The shim: our object for one attached disk, and the life of events on it.
 //!
 //! Locks, outer to inner: the parent's device lock - `handling` - `removal` - `stuck` - `registry` -
-//! the gate's. A callback of the DAX core takes none but `pending` (a spinlock) and the gate's:
-//! whoever holds `handling` waits for grace periods that such a callback would hold up.
+//! the gate's. A callback of the DAX core takes none but `pending` (a spinlock) and the gate's, and
+//! `removal` if nobody announced the removal: whoever holds `handling` waits for grace periods that
+//! such a callback would hold up.
 
 mod publish;
 mod removal;
 
-use self::removal::Removal;
+use self::removal::{
+    Removal,
+    Settled, //
+};
 use crate::{
     event::{
         Added,
@@ -22,7 +26,8 @@ use crate::{
         self,
         Outcome,
         Policy,
-        Site, //
+        Site,
+        Unsettled, //
     },
     gate::Gate,
     holders::Stuck,
@@ -201,8 +206,15 @@ impl Shim {
         State::from_u32(self.state.load(ordering::Acquire))
     }
 
+    /// Changes the state; what is being removed stays so, whoever comes late.
     fn set_state(&self, state: State) {
-        self.state.store(state as u32, ordering::Release);
+        let mut now = self.state.load(ordering::Relaxed);
+        while now != State::Removing as u32 {
+            match self.state.cmpxchg(now, state as u32, ordering::Full) {
+                Ok(_) => return,
+                Err(changed) => now = changed,
+            }
+        }
     }
 
     /// Returns what a failure does to a file system.
@@ -297,8 +309,12 @@ impl Shim {
             strangers,
             unlisted,
             front_holder,
+            unsettled,
         } = outcome;
         self.keep_stuck(stuck);
+        if kind == Kind::Failure {
+            self.put_off(&event, &unsettled);
+        }
         if let Some(removal) = (*self.removal.lock()).as_mut() {
             removal.wait_for(strangers, unlisted);
         }
@@ -316,18 +332,37 @@ impl Shim {
         (result, front_holder)
     }
 
+    /// Has the worker tell those later who could not be told, of what they were to be told.
+    fn put_off(self: ArcBorrow<'_, Self>, event: &Event, unsettled: &Unsettled) {
+        let mut again = false;
+        for window in unsettled.iter().flatten() {
+            for range in event.ranges.iter().filter_map(|r| r.intersect(*window)) {
+                // What does not fit makes the worker look at all that has failed.
+                self.pending.lock().add(range);
+                again = true;
+            }
+        }
+        if again {
+            Self::kick(self);
+        }
+    }
+
     /// Has the worker wait for pinned inodes.
     fn keep_stuck(self: ArcBorrow<'_, Self>, found: KVec<Stuck>) {
         if found.is_empty() {
             return;
         }
+        let mut lost = None;
         let mut list = self.stuck.lock();
         for stuck in found {
             pr_info!("{}: {stuck}\n", self.disk.name().as_str());
-            // Without memory the pins are waited for here, by the eviction.
-            let _ = list.push(stuck, GFP_KERNEL);
+            if let Err(stuck) = push(&mut list, stuck) {
+                lost = Some(stuck);
+            }
         }
         drop(list);
+        // Without memory the pins are waited for here, by the eviction; at least off the lock.
+        drop(lost);
         Self::kick(self);
     }
 
@@ -364,7 +399,8 @@ impl Shim {
             return true;
         }
         let ranges = if pending.overflowed() {
-            None
+            // Too scattered to be listed; the gate has them all, and perhaps some that were told.
+            this.gate.unquiet().ok()
         } else {
             pending.to_set().ok()
         };
@@ -393,10 +429,25 @@ impl Shim {
             return Err(EBUSY);
         }
         self.gate.open();
+        if self.state() == State::Removing {
+            // A removal that was not announced came in between.
+            self.gate.close();
+            return Err(EBUSY);
+        }
         self.registry.lock().forget_holders();
         self.set_state(State::Active);
         Ok(())
     }
+}
+
+/// Adds `stuck` to `list`; gives it back if there is no memory.
+fn push(list: &mut KVec<Stuck>, stuck: Stuck) -> Result<(), Stuck> {
+    if list.reserve(1, GFP_KERNEL).is_err() {
+        return Err(stuck);
+    }
+    // There is room now.
+    let _ = list.push_within_capacity(stuck);
+    Ok(())
 }
 
 impl SlotHolder for Shim {
@@ -436,7 +487,7 @@ impl WorkItem for Shim {
 
     fn run(this: Arc<Shim>) {
         const FIRST_MS: u32 = 10;
-        const LONGEST_MS: u32 = 1000;
+        const LONGEST_MS: u32 = 250;
 
         let mut pause = FIRST_MS;
         loop {
@@ -446,8 +497,11 @@ impl WorkItem for Shim {
             }
             // Both, always: a removal's barrier opens only when nothing is stuck either.
             let free = this.retry_stuck();
-            if Shim::settle_removal(this.as_arc_borrow(), free) && free {
-                return;
+            match Shim::settle_removal(this.as_arc_borrow(), free) {
+                Settled::Waiting => {}
+                Settled::Idle if !free => {}
+                // Once the barrier is released, what is still stuck must not be looked at.
+                Settled::Idle | Settled::Released => return,
             }
             sleep_ms(pause);
             pause = (pause * 2).min(LONGEST_MS);

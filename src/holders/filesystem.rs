@@ -24,7 +24,11 @@ use crate::{
 };
 use kernel::{
     fmt,
-    prelude::*, //
+    prelude::*,
+    time::{
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// A mounted file system on a block device of the disk.
@@ -46,6 +50,7 @@ pub(crate) struct Stuck {
     name: Name,
     /// The holder's bytes of the disk.
     pub(crate) window: Range,
+    since: Instant<Monotonic>,
 }
 
 impl Stuck {
@@ -56,6 +61,7 @@ impl Stuck {
             _sb: None,
             name,
             window,
+            since: Instant::now(),
         }
     }
 
@@ -85,9 +91,10 @@ impl Stuck {
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_fmt(fmt!(
-            "{}: {} inodes with pinned pages, inode {} first",
+            "{}: {} inodes with pinned pages for {} ms, inode {} first",
             self.name.as_str(),
             self.inodes.len(),
+            self.since.elapsed().as_millis(),
             self.inodes.first().map_or(0, Inode::number)
         ))
     }

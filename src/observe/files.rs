@@ -5,7 +5,6 @@
 use super::command;
 use crate::{
     event::Source,
-    holders::Found,
     registry::Row,
     shim::{
         Shim,
@@ -76,8 +75,9 @@ fn holders(shim: &Arc<Shim>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if shim.registry().lock().rows().iter().any(called) {
             continue;
         }
-        if let Ok(Some(found)) = Found::on(device, window) {
-            row(f, &Row::fresh(name, found.holder().kind(), window))?;
+        // Without a reference: the last one would unmount, in here.
+        if let Some(kind) = device.kind() {
+            row(f, &Row::fresh(name, kind, window))?;
         }
     }
     Ok(())

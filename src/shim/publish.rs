@@ -3,80 +3,100 @@
 //! Publishing the front in place of the lower device, and back.
 //!
 //! The swap is not atomic: `dax_hosts` has no exchange. A mount in between, a few milliseconds,
-//! sees a disk without DAX; attach before anybody mounts.
+//! sees a disk without DAX; attach before anybody mounts. So whoever is going to be refused is
+//! refused before anything is withdrawn.
 
 use super::{
     Shim,
     State, //
 };
-use crate::sys::dax;
+use crate::{
+    range::Range,
+    sys::dax, //
+};
 use kernel::prelude::*;
 
-/// References to the lower device when nobody uses it: nd_pmem's, the gate's, the slot's.
-const LOWER_IDLE: u32 = 3;
+/// References to the lower device when nobody uses it: nd_pmem's and the gate's.
+const LOWER_IDLE: u32 = 2;
 
 impl Shim {
+    /// Returns whether the lower device has users, who would go past the gate. To be asked before
+    /// the slot is claimed, which takes a reference too.
+    ///
+    /// A refused claim of the slot leaks a reference (`fs_dax_get_by_bdev()`), so the count alone
+    /// does not mean a user; but users without the slot give the device back before the block
+    /// device that they have claimed, and the slot is ours.
+    pub(crate) fn lower_in_use(&self) -> bool {
+        self.lower_shared(LOWER_IDLE)
+    }
+
+    fn lower_shared(&self, idle: u32) -> bool {
+        self.gate.lower_references() > idle && self.disk.claimed()
+    }
+
+    /// Returns whether the front has users. Those with the slot, XFS, give the front back after the
+    /// block device that they have claimed (`xfs_mount_free()`).
+    fn front_in_use(&self) -> bool {
+        !self.front.holder().is_null() || (self.front.in_use() && self.disk.claimed())
+    }
+
     /// Publishes the front. The holder slot of the lower device must be ours.
     ///
-    /// `EBUSY`: the lower device has users, who would go past the gate. The parent's device lock
-    /// must be held. Sleeps.
+    /// `EBUSY`: the lower device has users. After any error no device is published: release the
+    /// slot, then [`Shim::restore_lower`]. The parent's device lock must be held. Sleeps.
     pub(crate) fn publish(&self) -> Result {
         let _handling = self.handling.lock();
         dax::withdraw(&self.disk);
         // Whoever looked the device up before has its reference now.
         self.grace.wait();
-        // A refused claim of the slot leaks a reference (fs_dax_get_by_bdev()), so the count alone
-        // does not mean a user; but every user has claimed a block device of the disk.
-        let busy = self.gate.lower_references() > LOWER_IDLE && self.disk.claimed();
-        let published = if busy {
-            Err(EBUSY)
-        } else {
-            self.front.publish(&self.disk)
-        };
-        match published {
-            Ok(()) => self.set_state(State::Active),
-            Err(_) => self.restore_lower(),
-        }
-        published
-    }
-
-    /// Publishes the lower device again, exactly as before we came.
-    ///
-    /// `EBUSY`: somebody uses the front, or pins are waited for. The parent's device lock must be
-    /// held. Sleeps.
-    pub(crate) fn unpublish(&self) -> Result {
-        let _handling = self.handling.lock();
-        if !matches!(self.state(), State::Active | State::Failed) {
+        // With the slot's reference.
+        if self.lower_shared(LOWER_IDLE + 1) {
             return Err(EBUSY);
         }
-        if !self.stuck.lock().is_empty() {
+        self.front.publish(&self.disk)?;
+        // A failure may have been reported since the slot is ours.
+        let failed = self.gate.refuses(Range::whole(self.disk.bytes()));
+        self.set_state(if failed { State::Failed } else { State::Active });
+        Ok(())
+    }
+
+    /// Withdraws and kills the front. Afterwards no device is published: release the slot, then
+    /// [`Shim::restore_lower`].
+    ///
+    /// `EBUSY`: somebody uses the front, or pins are waited for; the front stays published. The
+    /// parent's device lock must be held. Sleeps.
+    pub(crate) fn unpublish(&self) -> Result {
+        let _handling = self.handling.lock();
+        if !matches!(self.state(), State::Active | State::Failed)
+            || !self.stuck.lock().is_empty()
+            || self.front_in_use()
+        {
             return Err(EBUSY);
         }
         dax::withdraw(&self.disk);
         self.grace.wait();
-        if self.front.in_use() && self.disk.claimed() {
+        if self.front_in_use() || !self.front.kill(false) {
             if let Err(e) = self.front.publish(&self.disk) {
-                pr_err!(
-                    "{}: lost its DAX device ({}): rebind the driver\n",
-                    self.disk.name().as_str(),
-                    e.to_errno()
-                );
+                self.lost(e);
             }
             return Err(EBUSY);
         }
         self.set_state(State::Detached);
-        self.front.kill();
-        self.restore_lower();
         Ok(())
     }
 
-    fn restore_lower(&self) {
+    /// Publishes the lower device, exactly as before we came.
+    pub(crate) fn restore_lower(&self) {
         if let Err(e) = dax::restore(&self.disk, self.gate.lower_device()) {
-            pr_err!(
-                "{}: lost its DAX device ({}): rebind the driver\n",
-                self.disk.name().as_str(),
-                e.to_errno()
-            );
+            self.lost(e);
         }
+    }
+
+    fn lost(&self, e: Error) {
+        pr_err!(
+            "{}: lost its DAX device ({}): rebind the driver\n",
+            self.disk.name().as_str(),
+            e.to_errno()
+        );
     }
 }

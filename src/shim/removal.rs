@@ -35,6 +35,16 @@ use kernel::{
 /// How often a removal that waits says so.
 const REPORT_MS: i64 = 10_000;
 
+/// What came of going on with a removal.
+pub(super) enum Settled {
+    /// There is no removal.
+    Idle,
+    /// There is still somebody to wait for.
+    Waiting,
+    /// The barrier was released just now.
+    Released,
+}
+
 /// A removal that goes on.
 pub(crate) struct Removal {
     /// The removal barrier: what keeps the memory present.
@@ -85,7 +95,8 @@ impl fmt::Display for Removal {
             pinned,
         } = self.usage;
         f.write_fmt(fmt!(
-            "{pages} pages in use (mapped {mapped}, pinned {pinned}), {} claimed devices",
+            "{}{pages} pages in use (mapped {mapped}, pinned {pinned}), {} claimed devices",
+            if self.swept { "" } else { "sweep not finished, " },
             self.strangers.len()
         ))?;
         for device in &self.strangers {
@@ -106,7 +117,9 @@ impl Shim {
         this.set_state(State::Removing);
         dax::withdraw(&this.disk);
         this.take_barrier();
-        this.finish_sweep(&mut spare, Kind::Removal, Source::Unbind);
+        // The worker reports while this goes on, which may wait for pins as upstream does.
+        Self::kick(this);
+        this.sweep_all(&mut spare, Kind::Removal, Source::Unbind);
         drop(spare);
         Self::kick(this);
     }
@@ -136,23 +149,39 @@ impl Shim {
         }
     }
 
-    /// Releases the barrier if nobody uses the memory any more; `free`: nothing is stuck.
+    /// Goes on with a removal as far as it can; `free`: nothing is stuck. In the worker.
     ///
-    /// Returns whether there is nothing left to wait for. In the worker.
-    pub(super) fn settle_removal(this: ArcBorrow<'_, Self>, free: bool) -> bool {
-        this.sweep_unannounced();
+    /// The barrier is released when the sweep is done, the front is dead, and nobody uses the
+    /// memory any more; or when the administrator has given up.
+    pub(super) fn settle_removal(this: ArcBorrow<'_, Self>, free: bool) -> Settled {
+        let (barrier, swept, given_up) = match (*this.removal.lock()).as_ref() {
+            None => return Settled::Idle,
+            Some(removal) => (removal.barrier.clone(), removal.swept, removal.given_up),
+        };
+        if !swept {
+            this.sweep_unannounced();
+        }
+        let dead = swept && this.kill_front();
+        // Off the lock: this reads every struct page of the disk.
+        let usage = barrier.usage();
+        drop(barrier);
+
         let disk = this.disk.name();
         let mut guard = this.removal.lock();
         let Some(removal) = (*guard).as_mut() else {
-            return true;
+            return Settled::Idle;
         };
         removal.strangers.retain(|device| device.claimed());
         removal.unlisted &= this.disk.claimed();
-        removal.usage = removal.barrier.usage();
-        let ms = removal.ms();
-        let forced =
-            removal.usage.pages > 0 || !removal.strangers.is_empty() || removal.unlisted || !free;
-        if forced && !removal.given_up {
+        removal.usage = usage;
+        let done = dead
+            && free
+            && usage.pages == 0
+            && removal.strangers.is_empty()
+            && !removal.unlisted;
+        // The sweep itself cannot be given up: what it works on would go under it.
+        if !done && !(given_up && swept) {
+            let ms = removal.ms();
             if ms - removal.reported_ms >= REPORT_MS {
                 removal.reported_ms = ms;
                 pr_info!(
@@ -165,52 +194,67 @@ impl Shim {
                     pr_info!("{}: {stuck}\n", disk.as_str());
                 }
             }
-            return false;
+            return Settled::Waiting;
         }
         trace::barrier_released(
             disk.as_c_str(),
             removal.since.elapsed().as_nanos() as u64,
-            forced,
+            !done,
         );
-        if forced {
-            pr_warn!(
-                "{}: barrier released by force: {}\n",
-                disk.as_str(),
-                &*removal
-            );
+        if !done {
+            pr_warn!("{}: barrier released by force: {}\n", disk.as_str(), &*removal);
+            // Putting a pinned inode would evict it, which looks at pages that are about to go.
+            // So its file system stays up for ever, which is part of what was warned of.
+            core::mem::forget(core::mem::take(&mut *this.stuck.lock()));
         }
         // From here on the memory may be gone.
         *guard = None;
-        true
+        Settled::Released
     }
 
-    /// Sweeps for a removal that came without a soft phase; otherwise waits for the soft phase.
+    /// Sweeps for a removal that came without a soft phase. If the soft phase runs, leaves it to it.
     fn sweep_unannounced(self: ArcBorrow<'_, Self>) {
-        let swept = |shim: &Self| shim.removal.lock().as_ref().is_none_or(|r| r.swept);
-
-        if swept(&self) {
+        let Some(mut spare) = self.handling.try_lock() else {
             return;
-        }
-        let mut spare = self.handling.lock();
-        if !swept(&self) {
-            self.finish_sweep(&mut spare, Kind::Surprise, Source::Confirmation);
+        };
+        let swept = (*self.removal.lock()).as_ref().is_none_or(|r| r.swept);
+        if !swept {
+            self.sweep_all(&mut spare, Kind::Surprise, Source::Confirmation);
         }
     }
 
     /// Tells everybody that the whole disk goes, and kills the front. Under `handling`.
-    fn finish_sweep(
+    fn sweep_all(
         self: ArcBorrow<'_, Self>,
         spare: &mut Option<RangeSet>,
         kind: Kind,
         source: Source,
     ) {
         let (_, front_holder) = self.run(spare, kind, source, None);
-        self.front.kill();
+        if !self.front.kill(front_holder.is_some()) {
+            pr_info!(
+                "{}: waits for a mount or an unmount of XFS to end\n",
+                self.disk.name().as_str()
+            );
+        }
         // Held until here, for the kill calls the holder's handler.
         drop(front_holder);
         if let Some(removal) = (*self.removal.lock()).as_mut() {
             removal.swept = true;
         }
+    }
+
+    /// Kills the front if its holder is gone or can be pinned. Returns whether it is dead.
+    fn kill_front(&self) -> bool {
+        if self.front.kill(false) {
+            return true;
+        }
+        let holder = self.front.holder();
+        let pinned = self.disk.block_devices().find_map(|device| {
+            let sb = device.super_block().ok()??;
+            sb.has_private(holder).then_some(sb)
+        });
+        self.front.kill(pinned.is_some())
     }
 
     /// Gives up waiting: the barrier is released though the memory is in use.

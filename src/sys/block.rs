@@ -111,6 +111,11 @@ impl Disk {
         unsafe { bindings::dh_disk_device(self.as_raw()) }
     }
 
+    /// Returns whether `other` is the same disk.
+    pub(crate) fn is(&self, other: &Disk) -> bool {
+        self.disk == other.disk
+    }
+
     /// Returns whether `device` is this disk's own device. Only compares.
     pub(crate) fn is_device(&self, device: *const bindings::device) -> bool {
         core::ptr::eq(self.device(), device)
@@ -132,24 +137,21 @@ impl Disk {
         unsafe { bindings::dh_disk_has_dax(self.as_raw()) }
     }
 
-    /// Returns the partitions, or the whole disk if no partition is claimed.
+    /// Returns the whole disk and its partitions.
     ///
-    /// A claimed partition makes the block layer claim the whole disk too
-    /// (`bd_finish_claiming()`), so a claimed whole disk means a user of its own only then. May
-    /// sleep between the steps; partitions that come or go meanwhile may or may not be seen.
+    /// May sleep between the steps; partitions that come or go meanwhile may or may not be seen.
     pub(crate) fn block_devices(&self) -> BlockDevices<'_> {
         BlockDevices {
             disk: self,
-            next: Some(1),
-            partition_claimed: false,
+            next: 0,
         }
     }
 
     /// Returns whether anybody has claimed the disk or a part of it: a mounted file system, a
     /// device-mapper table, an exclusive opener.
     pub(crate) fn claimed(&self) -> bool {
-        // SAFETY: The whole-disk block device lives as long as the disk.
-        unsafe { bindings::dh_bdev_claimed(bindings::dh_disk_part0(self.as_raw())) }
+        // SAFETY: Valid by the type invariant; one word is read.
+        unsafe { bindings::dh_disk_claimed(self.as_raw()) }
     }
 
     /// Adds the sysfs group `dax_holder`. May sleep.
@@ -187,34 +189,17 @@ impl Drop for Disk {
 /// The iterator of [`Disk::block_devices`].
 pub(crate) struct BlockDevices<'a> {
     disk: &'a Disk,
-    next: Option<c_ulong>,
-    partition_claimed: bool,
+    next: c_ulong,
 }
 
 impl Iterator for BlockDevices<'_> {
     type Item = BlockDevice;
 
     fn next(&mut self) -> Option<BlockDevice> {
-        let mut index = self.next?;
         // SAFETY: The disk is valid by its invariant.
-        let raw = unsafe { bindings::dh_next_bdev(self.disk.as_raw(), &mut index) };
+        let raw = unsafe { bindings::dh_next_bdev(self.disk.as_raw(), &mut self.next) };
         // SAFETY: A non-NULL result is a block device with a reference for us.
-        let found = NonNull::new(raw).map(|raw| unsafe { BlockDevice::from_raw(raw) });
-        if let Some(partition) = found {
-            self.partition_claimed |= partition.claimed();
-            self.next = Some(index);
-            return Some(partition);
-        }
-        self.next = None;
-        if self.partition_claimed {
-            return None;
-        }
-        // SAFETY: The whole-disk block device lives as long as the disk.
-        let part0 = NonNull::new(unsafe { bindings::dh_disk_part0(self.disk.as_raw()) })?;
-        // SAFETY: As above; the reference is taken for the result.
-        unsafe { bindings::dh_bdev_get(part0.as_ptr()) };
-        // SAFETY: We own the reference just taken.
-        Some(unsafe { BlockDevice::from_raw(part0) })
+        NonNull::new(raw).map(|raw| unsafe { BlockDevice::from_raw(raw) })
     }
 }
 
@@ -269,7 +254,21 @@ impl BlockDevice {
         })
     }
 
+    /// Returns what holds it: the type of a file system, or `claimed`; `None`: nobody does.
+    ///
+    /// A snapshot, for show. Takes `bd_holder_lock`, a mutex.
+    pub(crate) fn kind(&self) -> Option<Name> {
+        let mut claimed = false;
+        let name = Name::filled(|buf, size| {
+            // SAFETY: Valid by the type invariant; `buf` has `size` bytes.
+            claimed = unsafe { bindings::dh_bdev_kind(self.bdev.as_ptr(), buf.cast(), size) };
+        });
+        claimed.then_some(name)
+    }
+
     /// Returns whether somebody has claimed it for himself. A snapshot.
+    ///
+    /// Not so a whole disk that the block layer has claimed because a partition of it is.
     pub(crate) fn claimed(&self) -> bool {
         // SAFETY: Valid by the type invariant; one word is read.
         unsafe { bindings::dh_bdev_claimed(self.bdev.as_ptr()) }

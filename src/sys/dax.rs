@@ -26,6 +26,10 @@ use kernel::{
     },
     prelude::*,
     sync::{
+        atomic::{
+            ordering,
+            Atomic, //
+        },
         Arc,
         ArcBorrow, //
     }, //
@@ -74,6 +78,12 @@ impl DaxDevice {
 
     fn as_raw(&self) -> *mut bindings::dax_device {
         self.0.as_ptr()
+    }
+
+    /// Returns the pointer in the holder slot; NULL if nobody claimed it. Only for comparing.
+    pub(crate) fn holder(&self) -> *const c_void {
+        // SAFETY: Valid by the type invariant; one word is read.
+        unsafe { bindings::dax_holder(self.as_raw()) }
     }
 
     /// Returns the number of references to the device, ours included. A snapshot.
@@ -195,6 +205,9 @@ pub(crate) trait SlotHolder: Send + Sync + Sized {
 /// The claimed holder slot of a disk's DAX device. Dropping it releases the slot and waits until
 /// no callback runs any more; sleeps, not for callbacks.
 ///
+/// Once somebody uses it, drop it only while the device is not published for its disk: a callback
+/// that has begun must not find another holder than the one whose operations it read.
+///
 /// # Invariants
 ///
 /// The slot's holder pointer is that of `holder`, its operations are [`Slot::OPS`]; or the device
@@ -243,6 +256,8 @@ impl<T: SlotHolder> Slot<T> {
             // The slot was released after the core had read its operations.
             return ENXIO.to_errno();
         }
+        // Nobody else can have claimed the slot since the core read our operations: the device is
+        // not published between the release of the slot and the end of the grace period after it.
         // SAFETY: The pointer came from an `Arc` that the `Slot` drops only after the grace period
         // that follows the release, so it outlives the read-side section the core is in.
         let holder = unsafe { ArcBorrow::from_raw(holder.cast_const()) };
@@ -282,15 +297,16 @@ pub(crate) trait FrontOperations: Send + Sync {
 /// A front: a DAX device of ours, published for a disk in place of the lower one.
 ///
 /// Its holder slot is free for a file system that has a handler of its own. Dropping it kills it,
-/// which sleeps and is not for callbacks.
+/// which sleeps and is not for callbacks; it must not be published any more.
 ///
 /// # Invariants
 ///
-/// The private pointer of `device` is that of `_owner`, its operations are [`Front::OPS`].
+/// The private pointer of `device` is that of `owner`, its operations are [`Front::OPS`].
 pub(crate) struct Front<T: FrontOperations> {
     device: DaxDevice,
-    // Never read: what the private pointer points to.
-    _owner: Arc<T>,
+    // What the private pointer points to.
+    owner: Arc<T>,
+    killed: Atomic<bool>,
 }
 
 impl<T: FrontOperations> Front<T> {
@@ -325,7 +341,8 @@ impl<T: FrontOperations> Front<T> {
         // INVARIANT: As passed to `alloc_dax()`.
         Ok(Self {
             device,
-            _owner: owner,
+            owner,
+            killed: Atomic::new(false),
         })
     }
 
@@ -343,8 +360,7 @@ impl<T: FrontOperations> Front<T> {
     ///
     /// Only for comparing. NULL if nobody claimed it.
     pub(crate) fn holder(&self) -> *const c_void {
-        // SAFETY: Valid by the invariant of `DaxDevice`.
-        unsafe { bindings::dax_holder(self.device.as_raw()) }
+        self.device.holder()
     }
 
     /// Forwards a failure of `len` bytes at byte `offset` of the disk to the front's own holder.
@@ -361,14 +377,25 @@ impl<T: FrontOperations> Front<T> {
     /// Refuses every access from now on, for ever, and waits for those that have begun.
     ///
     /// Afterwards nothing reaches our code through the front, however long somebody keeps it.
-    /// Sleeps; not for callbacks (see [`GracePeriod::wait`]). Tells the front's holder first, so
-    /// that holder must be pinned as for [`Front::notify`].
-    pub(crate) fn kill(&self) {
+    /// `kill_dax()` tells the front's holder first, so the caller says whether it has that holder's
+    /// super block `pinned`; without a pin, and with a holder, nothing is done and the answer is
+    /// `false`: that is XFS on its way up or down, which gives the slot back after the block device
+    /// (`xfs_mount_free()`). The front must not be published any more, so that nobody new claims
+    /// the slot. Sleeps; not for callbacks (see [`GracePeriod::wait`]).
+    pub(crate) fn kill(&self, pinned: bool) -> bool {
+        if self.killed.load(ordering::Acquire) {
+            return true;
+        }
+        if !pinned && !self.holder().is_null() {
+            return false;
+        }
         // SAFETY: Valid by the invariant of `DaxDevice`.
         unsafe { bindings::kill_dax(self.device.as_raw()) };
         // A late fsync must not write back a cache line of memory that may be gone.
         // SAFETY: As above.
         unsafe { bindings::dax_write_cache(self.device.as_raw(), false) };
+        self.killed.store(true, ordering::Release);
+        true
     }
 
     /// Returns the owner of a front inside one of its operations.
@@ -488,8 +515,17 @@ impl<T: FrontOperations> Front<T> {
 
 impl<T: FrontOperations> Drop for Front<T> {
     fn drop(&mut self) {
-        // A file system may keep the device long after; it must not find its way to `_owner`.
-        self.kill();
+        // A file system may keep the device long after; it must not find its way to `owner`.
+        if self.kill(false) {
+            return;
+        }
+        // The administrator gave up on a removal while XFS was half way up or down. Whatever it
+        // may still call stays: the device, the owner, and this module's code.
+        pr_err!("a front is left behind with its holder; the module stays\n");
+        // SAFETY: Valid by the invariant of `DaxDevice`.
+        unsafe { bindings::ihold(bindings::dax_inode(self.device.as_raw())) };
+        core::mem::forget(self.owner.clone());
+        core::mem::forget(super::module::Pin::new());
     }
 }
 

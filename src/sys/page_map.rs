@@ -49,7 +49,7 @@ pub(crate) struct Usage {
     pub(crate) pages: u64,
     /// Of these, pages in a file's DAX tree.
     pub(crate) mapped: u64,
-    /// Of these, pages with references: mapped into a process, or pinned.
+    /// Of these, pages with more references than processes' mappings: pinned, by DMA say.
     pub(crate) pinned: u64,
 }
 
@@ -72,6 +72,18 @@ impl PageMap {
             pages: usage.pages as u64,
             mapped: usage.mapped as u64,
             pinned: usage.pinned as u64,
+        }
+    }
+}
+
+impl Clone for PageMap {
+    fn clone(&self) -> Self {
+        // SAFETY: Valid by the type invariant, with at least our reference.
+        unsafe { bindings::dh_pagemap_get(self.map.as_ptr()) };
+        // INVARIANT: The reference was just taken.
+        Self {
+            map: self.map,
+            pages: self.pages,
         }
     }
 }

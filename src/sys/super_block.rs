@@ -53,6 +53,11 @@ impl ActiveSuper {
         Self(self.0)
     }
 
+    /// Returns the address, only for comparing with super blocks that are held active too.
+    pub(crate) fn identity(&self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
     /// Returns the type of the file system, `ext4` say.
     pub(crate) fn kind(&self) -> Name {
         Name::filled(|buf, size| {

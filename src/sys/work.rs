@@ -22,13 +22,16 @@ static QUEUE: Atomic<*mut bindings::workqueue_struct> = Atomic::new(ptr::null_mu
 pub(crate) struct Queue(());
 
 impl Queue {
-    /// Creates the queue. Its workers may sleep for long and may be needed to free memory.
+    /// Creates the queue. Its workers may sleep for long.
+    ///
+    /// Not `WQ_MEM_RECLAIM`: a worker may drop the last reference to a super block, and unmounting
+    /// XFS flushes queues that are not (`check_flush_dependency()` warns).
     pub(crate) fn new() -> Result<Self> {
         // SAFETY: The name is a plain format string without conversions; 0 is the default limit.
         let queue = unsafe {
             bindings::alloc_workqueue_noprof(
                 c"dax_holder".as_char_ptr(),
-                bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_MEM_RECLAIM,
+                bindings::wq_flags_WQ_UNBOUND,
                 0,
             )
         };
