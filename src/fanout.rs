@@ -79,9 +79,8 @@ impl Site<'_> {
             return false;
         }
         let name = filesystem.name();
-        let pinned = |row: &Row| {
-            row.is(&name, window) && row.state == HolderState::Stuck && row.pins > 0
-        };
+        let pinned =
+            |row: &Row| row.is(&name, window) && row.state == HolderState::Stuck && row.pins > 0;
         if !self.gate.is_quiet(window) && !self.registry.lock().rows().iter().any(pinned) {
             return false;
         }

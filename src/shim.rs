@@ -134,6 +134,8 @@ pub(crate) struct Shim {
     policy: Atomic<u32>,
     state: Atomic<u32>,
     sequence: Atomic<u64>,
+    /// How often in a row an event was put off.
+    put_offs: Atomic<u32>,
     /// Failures that came from the DAX core and wait for the worker.
     #[pin]
     pending: SpinLock<Coalescer>,
@@ -180,6 +182,7 @@ impl Shim {
                 policy: Atomic::new(Policy::Shutdown as u32),
                 state: Atomic::new(State::Detached as u32),
                 sequence: Atomic::new(0),
+                put_offs: Atomic::new(0),
                 pending <- new_spinlock!(Coalescer::new(), "dax_holder::Shim::pending"),
                 handling <- new_mutex!(Some(whole), "dax_holder::Shim::handling"),
                 registry <- new_mutex!(registry, "dax_holder::Shim::registry"),
@@ -334,6 +337,21 @@ impl Shim {
 
     /// Has the worker tell those later who could not be told, of what they were to be told.
     fn put_off(self: ArcBorrow<'_, Self>, event: &Event, unsettled: &Unsettled) {
+        /// A minute: each try waits for five seconds itself (see `fanout`).
+        const MOST: u32 = 12;
+
+        if unsettled[0].is_none() {
+            self.put_offs.store(0, ordering::Relaxed);
+            return;
+        }
+        if self.put_offs.fetch_add(1, ordering::Relaxed) >= MOST {
+            pr_warn!(
+                "{}: a mount or unmount does not end: not told of event {}\n",
+                self.disk.name().as_str(),
+                event.seq
+            );
+            return;
+        }
         let mut again = false;
         for window in unsettled.iter().flatten() {
             for range in event.ranges.iter().filter_map(|r| r.intersect(*window)) {

@@ -96,7 +96,11 @@ impl fmt::Display for Removal {
         } = self.usage;
         f.write_fmt(fmt!(
             "{}{pages} pages in use (mapped {mapped}, pinned {pinned}), {} claimed devices",
-            if self.swept { "" } else { "sweep not finished, " },
+            if self.swept {
+                ""
+            } else {
+                "sweep not finished, "
+            },
             self.strangers.len()
         ))?;
         for device in &self.strangers {
@@ -163,7 +167,11 @@ impl Shim {
         }
         let dead = swept && this.kill_front();
         // Off the lock: this reads every struct page of the disk.
-        let usage = barrier.usage();
+        let usage = if swept {
+            barrier.usage()
+        } else {
+            Usage::default()
+        };
         drop(barrier);
 
         let disk = this.disk.name();
@@ -174,11 +182,8 @@ impl Shim {
         removal.strangers.retain(|device| device.claimed());
         removal.unlisted &= this.disk.claimed();
         removal.usage = usage;
-        let done = dead
-            && free
-            && usage.pages == 0
-            && removal.strangers.is_empty()
-            && !removal.unlisted;
+        let done =
+            dead && free && usage.pages == 0 && removal.strangers.is_empty() && !removal.unlisted;
         // The sweep itself cannot be given up: what it works on would go under it.
         if !done && !(given_up && swept) {
             let ms = removal.ms();
@@ -202,7 +207,11 @@ impl Shim {
             !done,
         );
         if !done {
-            pr_warn!("{}: barrier released by force: {}\n", disk.as_str(), &*removal);
+            pr_warn!(
+                "{}: barrier released by force: {}\n",
+                disk.as_str(),
+                &*removal
+            );
             // Putting a pinned inode would evict it, which looks at pages that are about to go.
             // So its file system stays up for ever, which is part of what was warned of.
             core::mem::forget(core::mem::take(&mut *this.stuck.lock()));
