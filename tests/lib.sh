@@ -50,7 +50,22 @@ plan() {
 	start_log
 }
 
-resul# The names of its own variables are odd so that no test function changes them.
+result() {
+	DONE=$((DONE + 1))
+	if (($1 == 0)); then
+		printf 'ok %d %s\n' "$DONE" "$2"
+	else
+		BAD=$((BAD + 1))
+		printf 'not ok %d %s\n' "$DONE" "$2"
+	fi
+}
+
+skip() {
+	DONE=$((DONE + 1)) SKIPPED=$((SKIPPED + 1))
+	printf 'ok %d %s # SKIP %s\n' "$DONE" "$1" "$2"
+}
+
+# The names of its own variables are odd so that no test function changes them.
 t() {
 	local _what=$1 _rc _line
 	shift
