@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # Shared by the suites of this folder. Sourced, never run. A suite is
 #
 #	. "$(dirname "$0")/lib.sh"
@@ -31,7 +32,7 @@ DEBUG=; [ ! -e /sys/kernel/debug/kmemleak ] || DEBUG=1
 
 # ---------------------------------------------------------------------------------------- KTAP
 
-PLAN=0 DONE=0 BAD=0 SKIPPED=0 FINISHED= LAST_MARK=
+PLAN=0 DONE=0 BAD=0 SKIPPED=0 FINISHED='' LAST_MARK=''
 declare -A PID=()
 
 note() { printf '# %s\n' "$*"; }
@@ -220,7 +221,7 @@ no_splat() {
 	if [ -n "$bad" ] || ((taint)); then
 		echo "taint $taint, first lines:"
 		echo "$bad"
-		sed -n "$(($(head -n1 <<<"$bad" | cut -d: -f1)) - 3),+45p" "$TMP/log" 2>/dev/null
+		[ -z "$bad" ] || sed -n "${bad%%:*},+45p" "$TMP/log"
 		return 1
 	fi
 	[ ! -e /proc/lockdep_stats ] || grep -q 'debug_locks: *1' /proc/lockdep_stats || {

@@ -14,8 +14,8 @@ CACHES='dax_cache|kmalloc(-rnd-[0-9]+|-cg|-rcl)?-[0-9]+k?|kernfs_node_cache|ext4
 
 # counts FILE: objects per cache, once everything that is only kept for later is given back
 counts() {
-	local c
-	for c in 1 2; do
+	local c again
+	for again in 1 2; do
 		sync
 		echo 3 >/proc/sys/vm/drop_caches
 		nap 0.3
