@@ -8,6 +8,7 @@ make check                every test: the pure parts here, the rest in guests
 make shell                a guest with the module loaded
 make modules [KDIR=dir]   dax_holder.ko for the stock kernel, or for the kernel of that build directory
 make lint                 formatting, clippy, syntax of the scripts
+make docs                 the documentation as HTML
 make clean, distclean     remove what was built; remove also kernels, root and tools (the cache)
 
 KERNEL=debug              the same on a kernel that looks closely (KASAN, lockdep, kmemleak, KUnit)
@@ -21,7 +22,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help prepare modules tests check demo shell lint clean distclean
+.PHONY: help prepare modules tests check demo shell lint docs clean distclean
 
 KERNEL ?= stock
 export KERNEL
@@ -40,7 +41,7 @@ else
 OUT := $(BUILD)/$(KERNEL)
 run := $(lib) in_root
 llvm := $(if $(filter debug,$(KERNEL)),LLVM=-19,CC=gcc-14)
-modules lint: prepare
+modules lint docs: prepare
 endif
 kdir := $(or $(KDIR),$(CACHE)/kernel/$(KERNEL)/build)
 kbuild = $(run) make -C '$(kdir)' M='$(CURDIR)' $(llvm) $(if $(W),W=$(W)) -j$$(nproc)
@@ -72,6 +73,9 @@ shell: modules tests
 
 lint:
 	@scripts/lint
+
+docs:
+	@scripts/docs
 
 clean:
 	rm -rf '$(BUILD)'
