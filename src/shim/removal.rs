@@ -185,7 +185,8 @@ impl Shim {
         let done =
             dead && free && usage.pages == 0 && removal.strangers.is_empty() && !removal.unlisted;
         // The sweep itself cannot be given up: what it works on would go under it.
-        if !done && !(given_up && swept) {
+        let abandoned = given_up && swept;
+        if !done && !abandoned {
             let ms = removal.ms();
             if ms - removal.reported_ms >= REPORT_MS {
                 removal.reported_ms = ms;
