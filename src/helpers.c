@@ -148,6 +148,32 @@ struct block_device *dh_next_bdev(struct gendisk *disk, unsigned long *index)
 	return bdev;
 }
 
+/* The on-disk beginning of an XFS super block; fs/xfs/libxfs/xfs_format.h: struct xfs_dsb. */
+struct xfs_beginning {
+	__be32 magic;
+	__be32 block_size;
+	u8 unused[76];
+	__be32 group_blocks;
+};
+static_assert(offsetof(struct xfs_beginning, group_blocks) == 84);
+
+/* The size of an allocation group of the XFS on @bdev, in bytes; 0 if it cannot be read. */
+u64 dh_bdev_xfs_group_bytes(struct block_device *bdev)
+{
+	struct folio *folio = read_mapping_folio(bdev->bd_mapping, 0, NULL);
+	const struct xfs_beginning *xfs;
+	u64 bytes = 0;
+
+	if (IS_ERR(folio))
+		return 0;
+	xfs = kmap_local_folio(folio, 0);
+	if (be32_to_cpu(xfs->magic) == 0x58465342 /* XFSB */)
+		bytes = (u64)be32_to_cpu(xfs->block_size) * be32_to_cpu(xfs->group_blocks);
+	kunmap_local(xfs);
+	folio_put(folio);
+	return bytes;
+}
+
 /* ---- super blocks --------------------------------------------------------- */
 
 /*

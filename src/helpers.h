@@ -41,6 +41,7 @@ void dh_bdev_get(struct block_device *bdev);
 void dh_bdev_put(struct block_device *bdev);
 bool dh_bdev_claimed(struct block_device *bdev);
 bool dh_disk_claimed(struct gendisk *disk);
+u64 dh_bdev_xfs_group_bytes(struct block_device *bdev);
 bool dh_bdev_kind(struct block_device *bdev, char *buf, size_t size);
 void dh_bdev_name(struct block_device *bdev, char *buf, size_t size);
 

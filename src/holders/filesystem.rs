@@ -111,6 +111,11 @@ impl Filesystem {
         &self.sb
     }
 
+    /// Returns the block device.
+    pub(crate) fn device(&self) -> &BlockDevice {
+        &self.device
+    }
+
     /// Returns its bytes of the disk.
     pub(crate) fn window(&self) -> Range {
         self.window

@@ -3,10 +3,16 @@
 //! File systems with a handler of their own: those that claimed the front's holder slot, as XFS
 //! does.
 
-use super::filesystem::Filesystem;
+use super::{
+    filesystem::Filesystem,
+    Holder, //
+};
 use crate::{
     gate::Gate,
-    range::RangeSet,
+    range::{
+        Range,
+        RangeSet, //
+    },
     sys::dax::Front, //
 };
 use kernel::prelude::*;
@@ -16,8 +22,11 @@ use kernel::prelude::*;
 /// `None`: it has none, or not for this front. `EOPNOTSUPP`: it cannot (XFS without rmapbt). The
 /// first other error ends it. Sleeps, for as long as the handler takes.
 ///
-/// Offsets stay those of the disk: a handler knows where its partition begins, but XFS 7.3 clips
-/// wrongly what overlaps its borders (`xfs_dax_translate_range()`), so the ranges are clipped here.
+/// Offsets stay those of the disk: a handler knows where its partition begins. But XFS 7.3
+/// mistranslates what overlaps the borders of its partition (`xfs_dax_translate_range()`), and never
+/// comes back from a range that spans allocation groups, for 32 bits overflow in
+/// `xfs_dax_notify_dev_failure()` (`ri_high.rm_startblock + 1`). So it gets what lies in its
+/// partition, one group at a time.
 pub(crate) fn notify(
     front: &Front<Gate>,
     filesystem: &Filesystem,
@@ -27,14 +36,33 @@ pub(crate) fn notify(
     if !filesystem.sb().has_private(front.holder()) {
         return None;
     }
-    let clipped = match ranges.clip(filesystem.window()) {
-        Ok(clipped) => clipped,
-        Err(e) => return Some(Err(e)),
+    Some(each_piece(filesystem, ranges, |piece| {
+        front.notify(piece.start(), piece.len(), 0)
+    }))
+}
+
+/// Calls `tell` for each piece of `ranges`, in bytes of the disk, that `filesystem` can be told of.
+fn each_piece(
+    filesystem: &Filesystem,
+    ranges: &RangeSet,
+    mut tell: impl FnMut(Range) -> Result,
+) -> Result {
+    let window = filesystem.window();
+    let group = if filesystem.kind().as_str() == "xfs" {
+        filesystem.device().xfs_group_bytes().ok_or(EOPNOTSUPP)?
+    } else {
+        window.len()
     };
-    for range in clipped.iter() {
-        if let Err(e) = front.notify(range.start(), range.len(), 0) {
-            return Some(Err(e));
+    for range in ranges.clip(window)?.iter() {
+        let mut start = range.start();
+        while start < range.end() {
+            // NO-OVERFLOW: `start` lies in the window, and the end of its group, if beyond the
+            // window, is cut off.
+            let in_group = (start - window.start()) % group;
+            let piece = (group - in_group).min(range.end() - start);
+            tell(Range::new(start, piece)?)?;
+            start += piece;
         }
     }
-    Some(Ok(()))
+    Ok(())
 }

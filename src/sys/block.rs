@@ -254,6 +254,17 @@ impl BlockDevice {
         })
     }
 
+    /// Returns the size in bytes of an allocation group of the XFS on this block device.
+    ///
+    /// `None` if it cannot be read. Reads the first page of the device; sleeps.
+    pub(crate) fn xfs_group_bytes(&self) -> Option<u64> {
+        // SAFETY: Valid by the type invariant; a file system holds it, so its mapping is in use.
+        match unsafe { bindings::dh_bdev_xfs_group_bytes(self.bdev.as_ptr()) } {
+            0 => None,
+            bytes => Some(bytes),
+        }
+    }
+
     /// Returns what holds it: the type of a file system, or `claimed`; `None`: nobody does.
     ///
     /// A snapshot, for show. Takes `bd_holder_lock`, a mutex.
