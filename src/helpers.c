@@ -70,7 +70,10 @@ struct gendisk *dh_pmem_disk(struct device *dev)
 
 static int any_bound(struct device *dev, const void *unused)
 {
-	return dev->driver && !strcmp(dev->driver->name, "nd_pmem");
+	/* Without the device lock: who takes it looks again. */
+	const struct device_driver *driver = READ_ONCE(dev->driver);
+
+	return driver && !strcmp(driver->name, "nd_pmem");
 }
 
 /* The next device that nd_pmem drives, with a reference; puts @prev. */
