@@ -26,7 +26,8 @@ cycle_against() {
 	( for ((n = 1; n <= ROUNDS; n++)); do echo 0 >$S/attached; done ) 2>/dev/null &
 	for ((n = 1; n <= ROUNDS; n++)); do echo 1 >$S/attached; done 2>/dev/null
 	wait $!
-	echo 1 >$S/attached && is state "$(<$S/state)" active && test -d "$G"
+	attached || echo 1 >$S/attached
+	is state "$(<$S/state)" active && test -d "$G"
 }
 # Each disk holds the module: first detach, then unload.
 cycle_load() {
@@ -54,13 +55,13 @@ cycle_bind() {
 	done
 }
 bad_words() {
-	for w in 2 -1 on 01x "" "1 0"; do
+	for w in 2 -1 on 01x $'\n' "1 0"; do
 		is "attached '$w'" "$(wr $S/attached "$w")" EINVAL || return
 	done
-	for w in shut nativ "" "native shutdown" 1; do
+	for w in shut nativ $'\n' "native shutdown" 1; do
 		is "policy '$w'" "$(wr $S/policy "$w")" EINVAL || return
 	done
-	for w in 0 2 yes ""; do is "clear '$w'" "$(wr $S/clear "$w")" EINVAL || return; done
+	for w in 0 2 yes $'\n'; do is "clear '$w'" "$(wr $S/clear "$w")" EINVAL || return; done
 	attached && is state "$(<$S/state)" active
 }
 policy() {
@@ -189,7 +190,8 @@ raw_refused() {
 }
 raw_back() {
 	local ns=namespace0.0
-	ndctl create-namespace -f -e $ns --mode=fsdax --map=mem >/dev/null && wait_for 20 bound && attached
+	ndctl create-namespace -f -e $ns --mode=fsdax --map=mem >/dev/null && wait_for 20 bound && attached || return
+	NAME=$(basename "$(readlink -f "/sys/block/$D/device")")	# pfn0.1 perhaps
 }
 if [ -x "$(command -v ndctl)" ]; then
 	t "the namespace is made raw" raw
