@@ -74,7 +74,7 @@ t() {
 	"$@" >"$TMP/out" 2>&1
 	_rc=$?
 	if ((_rc)); then
-		while IFS= read -r _line; do note "$_line"; done <"$TMP/out"
+		while IFS= read -r _line; do note "$_line"; done < <(tail -n 60 "$TMP/out")
 		sync_log && while IFS= read -r _line; do note "dmesg: $_line"; done < <(log_since | tail -n 25)
 	fi
 	result "$_rc" "$_what"
