@@ -161,7 +161,7 @@ impl Coalescer {
 
     /// Returns whether nothing is pending.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len == 0 && !self.overflowed
     }
 
     /// Returns whether a range was turned away, so that [`Coalescer::to_set`] tells only a part.

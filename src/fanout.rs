@@ -22,8 +22,7 @@ use crate::{
         HolderState,
         Listed,
         Registry,
-        Report,
-        Row, //
+        Report, //
     },
     sys::{
         block::{
@@ -73,21 +72,26 @@ impl Site<'_> {
     /// but for pinned pages that the worker waits for.
     ///
     /// A removal is always news: there may be another file system on the window by now, mounted
-    /// through the closed gate, with data to be saved.
+    /// through the closed gate, with data to be saved. So is a failure to such another one.
     fn is_down(&self, filesystem: &Filesystem, window: Range, event: &Event) -> bool {
         if event.kind != Kind::Failure {
             return false;
         }
         let name = filesystem.name();
-        let pinned =
-            |row: &Row| row.is(&name, window) && row.state == HolderState::Stuck && row.pins > 0;
-        if !self.gate.is_quiet(window) && !self.registry.lock().rows().iter().any(pinned) {
+        let registry = self.registry.lock();
+        let Some(row) = registry.rows().iter().find(|row| row.is(&name, window)) else {
             return false;
+        };
+        let down = match row.state {
+            HolderState::Down => self.gate.is_quiet(window),
+            HolderState::Stuck => row.pins > 0,
+            HolderState::Active => false,
+        };
+        down && row.super_block == filesystem.sb().identity() && {
+            // Should another mount have got the same address: one that is down ignores this.
+            let _ = filesystem.sb().shutdown();
+            true
         }
-        // Nothing is mapped and nothing can be; but this may be a later mount, which is up. One
-        // that is down ignores it.
-        let _ = filesystem.sb().shutdown();
-        true
     }
 }
 
@@ -107,6 +111,8 @@ pub(crate) struct Outcome {
     pub(crate) front_holder: Option<ActiveSuper>,
     /// Windows of mounts and unmounts that did not end in time: to be told later.
     pub(crate) unsettled: Unsettled,
+    /// Their block devices, as far as there was memory to list them.
+    pub(crate) late: KVec<BlockDevice>,
 }
 
 /// A few windows, without allocation.
@@ -184,9 +190,10 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
         unlisted: false,
         front_holder: None,
         unsettled: [None; 8],
+        late: KVec::new(),
     };
-    let mut told_supers = [0; 16];
-    let mut told_count = 0;
+    // Held to the end, so that no other super block takes the address of one that was told.
+    let mut told_supers = [const { None::<ActiveSuper> }; 16];
     for device in site.disk.block_devices() {
         let Some(window) = device.window() else {
             continue;
@@ -208,6 +215,7 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
                 if let Some(slot) = outcome.unsettled.iter_mut().find(|slot| slot.is_none()) {
                     *slot = Some(window);
                 }
+                let _ = outcome.late.push(device.get(), GFP_KERNEL);
                 (
                     Name::new("unsettled"),
                     Report::of(Err(*e)),
@@ -225,14 +233,13 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
                         continue;
                     }
                     // One file system on two partitions, its log on the second say: told once.
-                    let identity = filesystem.sb().identity();
-                    if told_supers[..told_count].contains(&identity) {
+                    let same = |told: &ActiveSuper| told.identity() == filesystem.sb().identity();
+                    if told_supers.iter().flatten().any(same) {
                         let _ = site.gate.take_down(window);
                         continue;
                     }
-                    if let Some(slot) = told_supers.get_mut(told_count) {
-                        *slot = identity;
-                        told_count += 1;
+                    if let Some(slot) = told_supers.iter_mut().find(|slot| slot.is_none()) {
+                        *slot = Some(filesystem.sb().get());
                     }
                 }
                 trace::holder_begin(disk, event.seq, name.as_c_str());
@@ -259,6 +266,9 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
             row.pins = report.pins;
             row.events += 1;
             row.ranges = told;
+            if let Ok(Some(Found::Filesystem(filesystem))) = &found {
+                row.super_block = filesystem.sb().identity();
+            }
         }
         match found {
             Ok(Some(Found::Filesystem(filesystem))) => {

@@ -125,7 +125,9 @@ pub(crate) struct Row {
     pub(crate) inodes: u64,
     pub(crate) pages: u64,
     pub(crate) pins: u64,
-    /// How often it was called since the disk was attached.
+    /// Which super block was told last, only to be compared (`ActiveSuper::identity()`); 0 if none.
+    pub(crate) super_block: usize,
+    /// How often it was called since the disk was attached or cleared.
     pub(crate) events: u64,
     /// The first ranges of the last call, in bytes of the holder's own coordinates.
     pub(crate) ranges: Listed,
@@ -144,6 +146,7 @@ impl Row {
             inodes: 0,
             pages: 0,
             pins: 0,
+            super_block: 0,
             events: 0,
             ranges: Listed::default(),
         }

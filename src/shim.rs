@@ -134,6 +134,8 @@ pub(crate) struct Shim {
     policy: Atomic<u32>,
     state: Atomic<u32>,
     sequence: Atomic<u64>,
+    /// The whole disk was swept for its removal.
+    swept: Atomic<bool>,
     /// How often in a row an event was put off.
     put_offs: Atomic<u32>,
     /// Failures that came from the DAX core and wait for the worker.
@@ -182,6 +184,7 @@ impl Shim {
                 policy: Atomic::new(Policy::Shutdown as u32),
                 state: Atomic::new(State::Detached as u32),
                 sequence: Atomic::new(0),
+                swept: Atomic::new(false),
                 put_offs: Atomic::new(0),
                 pending <- new_spinlock!(Coalescer::new(), "dax_holder::Shim::pending"),
                 handling <- new_mutex!(Some(whole), "dax_holder::Shim::handling"),
@@ -313,13 +316,14 @@ impl Shim {
             unlisted,
             front_holder,
             unsettled,
+            late,
         } = outcome;
         self.keep_stuck(stuck);
         if kind == Kind::Failure {
             self.put_off(&event, &unsettled);
         }
         if let Some(removal) = (*self.removal.lock()).as_mut() {
-            removal.wait_for(strangers, unlisted);
+            removal.wait_for(strangers, unlisted, late);
         }
         let done = Done::new(
             &event,
@@ -350,6 +354,7 @@ impl Shim {
                 self.disk.name().as_str(),
                 event.seq
             );
+            self.put_offs.store(0, ordering::Relaxed);
             return;
         }
         let mut again = false;
@@ -398,35 +403,50 @@ impl Shim {
             }
         }
         list.retain(|stuck| stuck.len() > 0);
+        let mut lost = None;
         let mut now = self.stuck.lock();
         for stuck in core::mem::replace(&mut *now, list) {
-            // The room of those that were just let go of is still there.
-            let _ = now.push(stuck, GFP_KERNEL);
+            if let Err(stuck) = push(&mut now, stuck) {
+                lost = Some(stuck);
+            }
         }
-        now.is_empty()
+        let free = now.is_empty();
+        drop(now);
+        // As in `keep_stuck()`.
+        drop(lost);
+        free
     }
 
-    /// Handles what the DAX core has reported. Returns whether there was something.
-    fn handle_pending(this: ArcBorrow<'_, Self>) -> bool {
+    /// Handles what the DAX core has reported.
+    fn handle_pending(this: ArcBorrow<'_, Self>) -> Pending {
+        if this.pending.lock().is_empty() {
+            return Pending::None;
+        }
+        // Not to be waited for: a removal that sweeps is to be reported on meanwhile.
+        let Some(mut spare) = this.handling.try_lock() else {
+            return Pending::Later;
+        };
         let pending = this.pending.lock().take();
-        if pending.is_empty() && !pending.overflowed() {
-            return false;
-        }
-        let mut spare = this.handling.lock();
         if matches!(this.state(), State::Removing | State::Detached) {
-            return true;
+            return Pending::None;
         }
-        let ranges = if pending.overflowed() {
+        let ranges = if this.gate.is_closed() {
+            // There was no memory to note a failure.
+            None
+        } else if pending.overflowed() {
             // Too scattered to be listed; the gate has them all, and perhaps some that were told.
             this.gate.unquiet().ok()
         } else {
             pending.to_set().ok()
         };
+        if ranges.as_ref().is_some_and(RangeSet::is_empty) {
+            return Pending::Handled;
+        }
         if ranges.is_none() {
             this.gate.close();
         }
         this.run(&mut spare, Kind::Failure, Source::MemoryFailure, ranges);
-        true
+        Pending::Handled
     }
 
     /// Opens the gate again after a failure whose holders are gone.
@@ -481,9 +501,13 @@ impl SlotHolder for Shim {
         if !Range::whole(this.disk.bytes()).contains(range) {
             return Err(EOPNOTSUPP);
         }
-        if this.state() == State::Removing || this.gate.is_quiet(range) {
+        if this.swept.load(ordering::Acquire) || this.gate.is_quiet(range) {
             // Nobody maps it and nobody can.
             return Ok(());
+        }
+        if this.state() == State::Removing {
+            // The sweep comes; until then have the kernel signal and unmap this very page.
+            return Err(EOPNOTSUPP);
         }
         if this.gate.fail_range(range).is_err() {
             pr_warn!(
@@ -500,6 +524,16 @@ impl SlotHolder for Shim {
     }
 }
 
+/// What came of looking for failures to handle.
+enum Pending {
+    /// There are none.
+    None,
+    /// Some were handled.
+    Handled,
+    /// There are some, but another event is being handled.
+    Later,
+}
+
 impl WorkItem for Shim {
     type Pointer = Arc<Shim>;
 
@@ -507,19 +541,23 @@ impl WorkItem for Shim {
         const FIRST_MS: u32 = 10;
         const LONGEST_MS: u32 = 250;
 
+        let _noio = NoIo::new();
         let mut pause = FIRST_MS;
         loop {
-            if Shim::handle_pending(this.as_arc_borrow()) {
+            let pending = Shim::handle_pending(this.as_arc_borrow());
+            if matches!(pending, Pending::Handled) {
                 pause = FIRST_MS;
                 continue;
             }
             // Both, always: a removal's barrier opens only when nothing is stuck either.
             let free = this.retry_stuck();
             match Shim::settle_removal(this.as_arc_borrow(), free) {
-                Settled::Waiting => {}
-                Settled::Idle if !free => {}
                 // Once the barrier is released, what is still stuck must not be looked at.
-                Settled::Idle | Settled::Released => return,
+                Settled::Released => return,
+                Settled::Idle if free && matches!(pending, Pending::None) => return,
+                Settled::Idle => {}
+                // Looking reads every struct page: no more than a tenth of the time.
+                Settled::Waiting { cost_ms } => pause = pause.max(cost_ms.saturating_mul(10)),
             }
             sleep_ms(pause);
             pause = (pause * 2).min(LONGEST_MS);

@@ -15,6 +15,7 @@ use crate::{
     sys::{
         block::BlockDevice,
         dax,
+        module,
         page_map::{
             PageMap,
             Usage, //
@@ -25,7 +26,10 @@ use crate::{
 use kernel::{
     fmt,
     prelude::*,
-    sync::ArcBorrow,
+    sync::{
+        atomic::ordering,
+        ArcBorrow, //
+    },
     time::{
         Instant,
         Monotonic, //
@@ -39,8 +43,8 @@ const REPORT_MS: i64 = 10_000;
 pub(super) enum Settled {
     /// There is no removal.
     Idle,
-    /// There is still somebody to wait for.
-    Waiting,
+    /// There is still somebody to wait for. Looking took `cost_ms` milliseconds.
+    Waiting { cost_ms: u32 },
     /// The barrier was released just now.
     Released,
 }
@@ -55,6 +59,8 @@ pub(crate) struct Removal {
     strangers: KVec<BlockDevice>,
     /// There are strangers that are not in the list: wait for whoever has claimed the disk.
     unlisted: bool,
+    /// Mounts and unmounts that had not ended at the sweep.
+    late: KVec<BlockDevice>,
     /// The sweep has been done: now the pages can be counted.
     swept: bool,
     /// The administrator gave up waiting.
@@ -70,15 +76,22 @@ impl Removal {
             usage: Usage::default(),
             strangers: KVec::new(),
             unlisted: false,
+            late: KVec::new(),
             swept: false,
             given_up: false,
         }
     }
 
     /// Also waits until `strangers` have closed their devices.
-    pub(super) fn wait_for(&mut self, strangers: KVec<BlockDevice>, unlisted: bool) {
+    pub(super) fn wait_for(
+        &mut self,
+        strangers: KVec<BlockDevice>,
+        unlisted: bool,
+        late: KVec<BlockDevice>,
+    ) {
         self.strangers = strangers;
         self.unlisted = unlisted;
+        self.late = late;
     }
 
     fn ms(&self) -> i64 {
@@ -167,12 +180,14 @@ impl Shim {
         }
         let dead = swept && this.kill_front();
         // Off the lock: this reads every struct page of the disk.
+        let begun = Instant::<Monotonic>::now();
         let usage = if swept {
             barrier.usage()
         } else {
             Usage::default()
         };
         drop(barrier);
+        let cost_ms = begun.elapsed().as_millis() as u32;
 
         let disk = this.disk.name();
         let mut guard = this.removal.lock();
@@ -200,7 +215,7 @@ impl Shim {
                     pr_info!("{}: {stuck}\n", disk.as_str());
                 }
             }
-            return Settled::Waiting;
+            return Settled::Waiting { cost_ms };
         }
         trace::barrier_released(
             disk.as_c_str(),
@@ -216,6 +231,10 @@ impl Shim {
             // Putting a pinned inode would evict it, which looks at pages that are about to go.
             // So its file system stays up for ever, which is part of what was warned of.
             core::mem::forget(core::mem::take(&mut *this.stuck.lock()));
+            if !dead {
+                // Somebody may still call our operations, see `Front::drop()`.
+                core::mem::forget(module::Pin::new());
+            }
         }
         // From here on the memory may be gone.
         *guard = None;
@@ -252,6 +271,7 @@ impl Shim {
         if let Some(removal) = (*self.removal.lock()).as_mut() {
             removal.swept = true;
         }
+        self.swept.store(true, ordering::Release);
     }
 
     /// Kills the front if its holder is gone or can be pinned. Returns whether it is dead.
@@ -260,10 +280,20 @@ impl Shim {
             return true;
         }
         let holder = self.front.holder();
-        let pinned = self.disk.block_devices().find_map(|device| {
+        let pin = |device: BlockDevice| {
             let sb = device.super_block().ok()??;
             sb.has_private(holder).then_some(sb)
+        };
+        let pinned = self.disk.block_devices().find_map(pin).or_else(|| {
+            // del_gendisk() takes the partitions from the disk; these were found before.
+            let removal = self.removal.lock();
+            let late = (*removal).as_ref()?.late.iter();
+            late.map(BlockDevice::get).find_map(pin)
         });
+        if let Some(sb) = &pinned {
+            // The kill has XFS walk its files, which ends at once if it is shut down.
+            let _ = sb.shutdown();
+        }
         self.front.kill(pinned.is_some())
     }
 
