@@ -78,8 +78,8 @@ fi
 
 # The command: two NVDIMMs of the size, in fsdax mode, this folder, no input.
 # shellcheck disable=SC2016
-t "status, output, disks and folder are those asked for" 3 "^seen $here 524288 524288 2097152$" \
-	--nvdimms 2 --size 258M -- sh -c 'cd "$1"; [ -z "$(cat)" ] && touch here.$$ && rm here.$$ &&
+t "status, output, disks and folder are those asked for" 3 "^seen $here 552960 552960 2097152$" \
+	--nvdimms 2 --size 272M -- sh -c 'cd "$1"; [ -z "$(cat)" ] && touch here.$$ && rm here.$$ &&
 	ls /sys/block/pmem0/dax /sys/block/pmem1/dax >/dev/null || [ -e /sys/block/pmem1/queue/dax ] &&
 	echo seen "$PWD" "$(cat /sys/block/pmem0/size)" "$(cat /sys/block/pmem1/size)" "$(cat /sys/block/vdb/size)"; exit 3' sh "$here"
 t "a splat fails a command that succeeds" 70 "WARNING: made up" -- sh -c 'echo "WARNING: made up" >/dev/kmsg'
