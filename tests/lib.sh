@@ -29,6 +29,7 @@ SEED=4711
 MIB=1048576
 # The kernel that looks closely is also the slow one.
 DEBUG=; [ ! -e /sys/kernel/debug/kmemleak ] || DEBUG=1
+PATIENCE=$((DEBUG ? 6 : 1))
 
 # ---------------------------------------------------------------------------------------- KTAP
 
@@ -127,7 +128,7 @@ nap() { read -rt "$1" -u "$NAP" || :; }
 
 # wait_for SECONDS COMMAND...: until it succeeds.
 wait_for() {
-	local end=$((SECONDS + $1 + 1)) what=("${@:2}")
+	local end=$((SECONDS + $1 * PATIENCE + 1)) what=("${@:2}")
 	until "${what[@]}" >/dev/null 2>&1; do
 		if ((SECONDS >= end)); then
 			echo "waited $1 s in vain for: ${what[*]}"
