@@ -80,7 +80,7 @@ fi
 # shellcheck disable=SC2016
 t "status, output, disks and folder are those asked for" 3 "^seen $here 552960 552960 2097152$" \
 	--nvdimms 2 --size 272M -- sh -c 'cd "$1"; [ -z "$(cat)" ] && touch here.$$ && rm here.$$ &&
-	ls /sys/block/pmem0/dax /sys/block/pmem1/dax >/dev/null || [ -e /sys/block/pmem1/queue/dax ] &&
+	readlink /sys/block/pmem0/device | grep -q /pfn && readlink /sys/block/pmem1/device | grep -q /pfn &&
 	echo seen "$PWD" "$(cat /sys/block/pmem0/size)" "$(cat /sys/block/pmem1/size)" "$(cat /sys/block/vdb/size)"; exit 3' sh "$here"
 t "a splat fails a command that succeeds" 70 "WARNING: made up" -- sh -c 'echo "WARNING: made up" >/dev/kmsg'
 t "an expected splat does not, and is shown" 5 "WARNING: made up" --expect-splat -- \
