@@ -15,6 +15,7 @@
 set -u
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 BIN=${OUTPUT:-$(. "$HERE/../scripts/lib.sh" && echo "$BUILD/tests")}	# as in the Makefile
+. "$HERE/gone.sh"
 SUITE=$(basename "$0" .sh)
 TMP=/tmp/dax_holder.$SUITE
 D=${DAX_DISK:-pmem0}			# the disk under test
@@ -138,7 +139,6 @@ wait_for() {
 	done
 }
 
-gone() { ! kill -0 "$1" 2>/dev/null; }
 has() { [[ $(<"$1") == *"$2"* ]]; }
 
 # start NAME COMMAND...: in the background; returns when it has said READY.
