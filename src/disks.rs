@@ -6,7 +6,10 @@
 //! driver is bound and unbound too.
 
 use crate::{
-    fanout::Policy,
+    fanout::{
+        Policy,
+        PolicyCell, //
+    },
     observe::files::{
         self,
         Files, //
@@ -37,10 +40,6 @@ use kernel::{
     new_mutex,
     prelude::*,
     sync::{
-        atomic::{
-            ordering,
-            Atomic, //
-        },
         Arc,
         Mutex, //
     }, //
@@ -72,7 +71,7 @@ struct Attachment {
 pub(crate) struct Known {
     parent: NdDevice,
     disk: Arc<Disk>,
-    policy: Atomic<u32>,
+    policy: PolicyCell,
     #[pin]
     inner: Mutex<Inner>,
 }
@@ -89,7 +88,7 @@ impl Known {
             pin_init!(Self {
                 parent,
                 disk,
-                policy: Atomic::new(Policy::Shutdown as u32),
+                policy: PolicyCell::new(Policy::Shutdown),
                 inner <- new_mutex!(
                     Inner { attachment: None, reason: "" },
                     "dax_holder::Known::inner"
@@ -115,18 +114,14 @@ impl Known {
 
     /// Returns what a failure does.
     pub(crate) fn policy(&self) -> Policy {
-        if self.policy.load(ordering::Relaxed) == Policy::Native as u32 {
-            Policy::Native
-        } else {
-            Policy::Shutdown
-        }
+        self.policy.get()
     }
 
     /// Sets what later failures do, across detaching and attaching.
     pub(crate) fn set_policy(&self, policy: Policy) {
-        self.policy.store(policy as u32, ordering::Relaxed);
+        self.policy.set(policy);
         if let Some(shim) = self.shim() {
-            shim.set_policy(policy);
+            shim.policy().set(policy);
         }
     }
 
@@ -163,8 +158,7 @@ impl Known {
         if !lower.holder().is_null() {
             return Err((EBUSY, SLOT_TAKEN));
         }
-        let shim = Shim::new(self.disk.clone(), lower).map_err(no_memory)?;
-        shim.set_policy(self.policy());
+        let shim = Shim::new(self.disk.clone(), lower, self.policy()).map_err(no_memory)?;
         if shim.lower_in_use() {
             return Err((EBUSY, IN_USE));
         }

@@ -41,7 +41,13 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::Mutex,
+    sync::{
+        atomic::{
+            ordering,
+            Atomic, //
+        },
+        Mutex, //
+    },
     time::{
         Instant,
         Monotonic, //
@@ -55,6 +61,30 @@ pub(crate) enum Policy {
     Shutdown,
     /// A file system with a handler of its own gets the ranges; the rest as `Shutdown`.
     Native,
+}
+
+/// A policy that may be changed at any time.
+pub(crate) struct PolicyCell(Atomic<u32>);
+
+impl PolicyCell {
+    /// Starts with `policy`.
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self(Atomic::new(policy as u32))
+    }
+
+    /// Returns the policy of this moment.
+    pub(crate) fn get(&self) -> Policy {
+        if self.0.load(ordering::Relaxed) == Policy::Native as u32 {
+            Policy::Native
+        } else {
+            Policy::Shutdown
+        }
+    }
+
+    /// Sets the policy of later events.
+    pub(crate) fn set(&self, policy: Policy) {
+        self.0.store(policy as u32, ordering::Relaxed);
+    }
 }
 
 /// Where an event happens.

@@ -26,6 +26,7 @@ use crate::{
         self,
         Outcome,
         Policy,
+        PolicyCell,
         Site,
         Unsettled, //
     },
@@ -131,7 +132,7 @@ pub(crate) struct Shim {
     grace: GracePeriod,
     disk: Arc<Disk>,
     pages: Pages,
-    policy: Atomic<u32>,
+    policy: PolicyCell,
     state: Atomic<u32>,
     sequence: Atomic<u64>,
     /// The whole disk was swept for its removal.
@@ -163,7 +164,7 @@ impl_has_work! {
 
 impl Shim {
     /// Makes the shim for `disk`, whose DAX device is `lower`. Nothing is published yet.
-    pub(crate) fn new(disk: Arc<Disk>, lower: DaxDevice) -> Result<Arc<Self>> {
+    pub(crate) fn new(disk: Arc<Disk>, lower: DaxDevice, policy: Policy) -> Result<Arc<Self>> {
         let pages = Pages::new(
             lower.first_pfn()?,
             (disk.bytes() / PAGE_SIZE as u64) as usize,
@@ -181,7 +182,7 @@ impl Shim {
                 grace,
                 disk,
                 pages,
-                policy: Atomic::new(Policy::Shutdown as u32),
+                policy: PolicyCell::new(policy),
                 state: Atomic::new(State::Detached as u32),
                 sequence: Atomic::new(0),
                 swept: Atomic::new(false),
@@ -224,17 +225,8 @@ impl Shim {
     }
 
     /// Returns what a failure does to a file system.
-    pub(crate) fn policy(&self) -> Policy {
-        if self.policy.load(ordering::Relaxed) == Policy::Native as u32 {
-            Policy::Native
-        } else {
-            Policy::Shutdown
-        }
-    }
-
-    /// Sets what later failures do.
-    pub(crate) fn set_policy(&self, policy: Policy) {
-        self.policy.store(policy as u32, ordering::Relaxed);
+    pub(crate) fn policy(&self) -> &PolicyCell {
+        &self.policy
     }
 
     /// Has the worker look.
@@ -303,7 +295,7 @@ impl Shim {
                 gate: &self.gate,
                 front: &self.front,
                 grace: &self.grace,
-                policy: self.policy(),
+                policy: self.policy.get(),
                 registry: &self.registry,
             },
             &event,
