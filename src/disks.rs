@@ -71,7 +71,7 @@ struct Attachment {
 pub(crate) struct Known {
     parent: NdDevice,
     disk: Arc<Disk>,
-    policy: PolicyCell,
+    policy: Arc<PolicyCell>,
     #[pin]
     inner: Mutex<Inner>,
 }
@@ -84,11 +84,12 @@ struct Inner {
 impl Known {
     fn new(parent: NdDevice, disk: Disk) -> Result<Arc<Self>> {
         let disk = Arc::new(disk, GFP_KERNEL)?;
+        let policy = Arc::new(PolicyCell::new(Policy::Shutdown), GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Self {
                 parent,
                 disk,
-                policy: PolicyCell::new(Policy::Shutdown),
+                policy,
                 inner <- new_mutex!(
                     Inner { attachment: None, reason: "" },
                     "dax_holder::Known::inner"
@@ -120,9 +121,6 @@ impl Known {
     /// Sets what later failures do, across detaching and attaching.
     pub(crate) fn set_policy(&self, policy: Policy) {
         self.policy.set(policy);
-        if let Some(shim) = self.shim() {
-            shim.policy().set(policy);
-        }
     }
 
     /// Attaches, or says why not in the kernel log and in `reason`.
@@ -158,7 +156,7 @@ impl Known {
         if !lower.holder().is_null() {
             return Err((EBUSY, SLOT_TAKEN));
         }
-        let shim = Shim::new(self.disk.clone(), lower, self.policy()).map_err(no_memory)?;
+        let shim = Shim::new(self.disk.clone(), lower, self.policy.clone()).map_err(no_memory)?;
         if shim.lower_in_use() {
             return Err((EBUSY, IN_USE));
         }
@@ -317,9 +315,11 @@ pub(crate) struct Registration {
 impl Registration {
     /// Takes up all disks of nd_pmem, those that exist and those that come.
     ///
-    /// To be called once, by the module's init.
-    pub(crate) fn new() -> Result<Self> {
-        // SAFETY: Called exactly once, see above.
+    /// # Safety
+    ///
+    /// To be called once, by the module's init, before anything else of this file.
+    pub(crate) unsafe fn new() -> Result<Self> {
+        // SAFETY: Called exactly once, by this function's contract.
         unsafe { DISKS.init() };
         // From here on an error is cleaned up by dropping this.
         let mut this = Self { listening: None };

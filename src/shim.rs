@@ -2,7 +2,8 @@
 
 //! The shim: our object for one attached disk, and the life of events on it.
 //!
-//! Locks, outer to inner: the parent's device lock - `handling` - `removal` - `stuck` - `registry` -
+//! Locks, outer to inner: the parent's device lock - the table of disks and a disk's own, both held
+//! for a moment - `handling` - `removal` - `stuck` - `registry` -
 //! the gate's. A callback of the DAX core takes none but `pending` (a spinlock) and the gate's, and
 //! `removal` if nobody announced the removal: whoever holds `handling` waits for grace periods that
 //! such a callback would hold up.
@@ -25,7 +26,6 @@ use crate::{
     fanout::{
         self,
         Outcome,
-        Policy,
         PolicyCell,
         Site,
         Unsettled, //
@@ -132,7 +132,7 @@ pub(crate) struct Shim {
     grace: GracePeriod,
     disk: Arc<Disk>,
     pages: Pages,
-    policy: PolicyCell,
+    policy: Arc<PolicyCell>,
     state: Atomic<u32>,
     sequence: Atomic<u64>,
     /// The whole disk was swept for its removal.
@@ -164,7 +164,11 @@ impl_has_work! {
 
 impl Shim {
     /// Makes the shim for `disk`, whose DAX device is `lower`. Nothing is published yet.
-    pub(crate) fn new(disk: Arc<Disk>, lower: DaxDevice, policy: Policy) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        disk: Arc<Disk>,
+        lower: DaxDevice,
+        policy: Arc<PolicyCell>,
+    ) -> Result<Arc<Self>> {
         let pages = Pages::new(
             lower.first_pfn()?,
             (disk.bytes() / PAGE_SIZE as u64) as usize,
@@ -182,7 +186,7 @@ impl Shim {
                 grace,
                 disk,
                 pages,
-                policy: PolicyCell::new(policy),
+                policy,
                 state: Atomic::new(State::Detached as u32),
                 sequence: Atomic::new(0),
                 swept: Atomic::new(false),
@@ -222,11 +226,6 @@ impl Shim {
                 Err(changed) => now = changed,
             }
         }
-    }
-
-    /// Returns what a failure does to a file system.
-    pub(crate) fn policy(&self) -> &PolicyCell {
-        &self.policy
     }
 
     /// Has the worker look.

@@ -18,7 +18,7 @@ fake() {
 		"$k"/rust/lib{core,compiler_builtins,ffi,bindings,uapi,build_error,pin_init,kernel}.rmeta
 	echo 7.3.4+x-amd64 >"$k/include/config/kernel.release"
 	printf 'CONFIG_%s\n' RUST=y 'RUSTC_VERSION_TEXT="rustc 1.85.1 (x)"' DAX=y FS_DAX=y ZONE_DEVICE=y \
-		MEMORY_FAILURE=y DEBUG_FS=y BLK_DEV_PMEM=m >"$k/.config"
+		MEMORY_FAILURE=y DEBUG_FS=y KALLSYMS_ALL=y BLK_DEV_PMEM=m >"$k/.config"
 	printf '#!/bin/sh\necho "rustc 1.85.1 (x)"\n' >"$RUSTC"
 	printf '#!/bin/sh\n' >"$BINDGEN"
 	chmod +x "$tmp"/bin/*
@@ -50,7 +50,7 @@ release() { echo "$1" >"$k/include/config/kernel.release"; }
 another_rustc() { printf '#!/bin/sh\necho "rustc 1.90.0 (y)"\n' >"$RUSTC"; }
 
 echo KTAP version 1
-echo 1..24
+echo 1..25
 expect "" :
 expect "" release 7.10.0-rc1
 expect "there is no folder KDIR" rm -r "$k"
@@ -67,7 +67,7 @@ expect "KDIR has no Rust metadata (include/generated/rustc_cfg)" rm "$k/include/
 expect "there is no rustc" rm "$RUSTC"
 expect "rustc is 'rustc 1.90.0 (y)', but this kernel's Rust metadata only fits 'rustc 1.85.1 (x)'" another_rustc
 expect "there is no bindgen" rm "$BINDGEN"
-for o in DAX FS_DAX ZONE_DEVICE MEMORY_FAILURE DEBUG_FS BLK_DEV_PMEM; do
+for o in DAX FS_DAX ZONE_DEVICE MEMORY_FAILURE DEBUG_FS KALLSYMS_ALL BLK_DEV_PMEM; do
 	expect "Linux 7.3.4+x-amd64 in KDIR is configured without CONFIG_$o" without $o
 done
 expect "CONFIG_DAX is a module" module DAX
