@@ -257,8 +257,6 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
                     if filesystem.sb().has_private(site.front.holder()) {
                         outcome.front_holder = Some(filesystem.sb().get());
                     }
-                }
-                if let Found::Filesystem(filesystem) = found {
                     if site.is_down(filesystem, window, event) {
                         continue;
                     }

@@ -92,7 +92,6 @@ void dh_device_unlock(struct device *dev) { device_unlock(dev); }
 /* ---- one disk and its block devices ------------------------------------- */
 
 struct device *dh_disk_device(struct gendisk *disk) { return disk_to_dev(disk); }
-struct device *dh_disk_parent(struct gendisk *disk) { return disk_to_dev(disk)->parent; }
 bool dh_disk_has_dax(struct gendisk *disk) { return blk_queue_dax(disk->queue); }
 u64 dh_bdev_start(struct block_device *bdev) { return get_start_sect(bdev) << SECTOR_SHIFT; }
 u64 dh_bdev_bytes(struct block_device *bdev) { return bdev_nr_bytes(bdev); }

@@ -31,7 +31,6 @@ void dh_device_unlock(struct device *dev);
 
 /* One disk and its block devices. */
 struct device *dh_disk_device(struct gendisk *disk);
-struct device *dh_disk_parent(struct gendisk *disk);
 bool dh_disk_has_dax(struct gendisk *disk);
 u64 dh_bdev_start(struct block_device *bdev);
 u64 dh_bdev_bytes(struct block_device *bdev);
