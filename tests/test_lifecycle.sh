@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 need_module
 [ -e "$KO" ] || skip_all "DAX_HOLDER_KO does not name the module"
-plan 28
+plan 31
 
 ROUNDS=${ROUNDS:-${DEBUG:+50}}
 ROUNDS=${ROUNDS:-200}
@@ -176,30 +176,31 @@ t "and both file systems mount through the front" both
 
 # ------------------------------------------------------------------------------ disks without DAX
 
-# A raw namespace has no struct pages; nd_pmem drives it all the same.
-raw() {
-	local ns
-	unbind_now || return
-	ns=$(ls -d /sys/bus/nd/devices/namespace0.0) && ns=${ns##*/}
-	echo "$ns" >$ND/bind 2>/dev/null || ndctl create-namespace -f -e "$ns" --mode=raw >/dev/null || return
-	wait_for 10 test -b "$DEV"
+# nd_pmem drives these too: raw, without struct pages; sector, a btt with a disk of another name.
+# Unbound first, for ndctl has the disk open exclusively while it unbinds it: that is waited for.
+made() {
+	{ [ ! -d "$G" ] || unbind; } &&
+		ndctl create-namespace -f -e namespace0.0 --mode=$1 ${3:-} >/dev/null && wait_for 10 test -b "/dev/$2"
 }
-raw_refused() {
-	is attached "$(cat $S/attached)" 0 && [ -n "$(<$S/reason)" ] &&
-		is "attach" "$(wr $S/attached 1)" EOPNOTSUPP && is state "$(<$S/state)" detached
+mode_refused() {
+	local S=/sys/block/$1/dax_holder
+	is attached "$(cat $S/attached)" 0 && like reason "$(<$S/reason)" '*raw or sector mode*' &&
+		is attach "$(wr $S/attached 1)" EOPNOTSUPP && is state "$(<$S/state)" detached
 }
-raw_back() {
-	local ns=namespace0.0
-	ndctl create-namespace -f -e $ns --mode=fsdax --map=mem >/dev/null && wait_for 20 bound && attached || return
+fsdax_again() {
+	made fsdax "$D" --map=mem && wait_for 20 bound && attached || return
 	NAME=$(basename "$(readlink -f "/sys/block/$D/device")")	# pfn0.1 perhaps
 }
-if [ -x "$(command -v ndctl)" ]; then
-	t "the namespace is made raw" raw
-	t "a raw namespace is refused with EOPNOTSUPP and a reason" raw_refused
-	t "made fsdax again: attached" raw_back
-else
-	skip "raw" "no ndctl"; skip "raw refused" "no ndctl"; skip "raw back" "no ndctl"
-fi
+for mode in "raw $D" "sector ${D}s"; do
+	set -- $mode
+	[ -x "$(command -v ndctl)" ] || {
+		for what in made refused back; do skip "$1: $what" "no ndctl"; done
+		continue
+	}
+	t "the namespace is made $1: its disk is $2" made $1 $2
+	t "it is refused with EOPNOTSUPP and a reason" mode_refused $2
+	t "made fsdax again: attached" fsdax_again
+done
 t "detach and attach still work" free_again
 t "and the loop of loads" traces_of_it
 finish
