@@ -2,7 +2,7 @@
 /*
  * modloop unload NAME		delete_module(NAME) once, without waiting; names the error
  * modloop load FILE		finit_module once
- * modloop both FILE NAME TIMES	unload and load, TIMES times
+ * modloop refused NAME TIMES	delete_module(NAME), TIMES times: each must be refused
  *
  * Without the forks of rmmod and insmod 200 times take seconds.
  */
@@ -42,22 +42,18 @@ int main(int argc, char **argv)
 		rc = unload(argv[2]);
 	} else if (argc == 3 && !strcmp(argv[1], "load")) {
 		rc = load(argv[2]);
-	} else if (argc == 5 && !strcmp(argv[1], "both")) {
-		for (int i = atoi(argv[4]); i > 0; i--) {
-			rc = unload(argv[3]);
-			if (rc) {
-				printf("unload, %d to go: ", i);
-				break;
-			}
-			rc = load(argv[2]);
-			if (rc) {
-				printf("load, %d to go: ", i);
-				break;
-			}
+	} else if (argc == 4 && !strcmp(argv[1], "refused")) {
+		for (int i = atoi(argv[3]); i > 0; i--) {
+			if (!syscall(SYS_delete_module, argv[2], O_NONBLOCK))
+				errno = 0;
+			if (errno != EAGAIN)
+				die("not refused, %d to go", i);
+			nap(1000);
 		}
+		rc = 0;
 	}
 	if (rc < 0) {
-		fprintf(stderr, "usage: modloop unload NAME | load FILE | both FILE NAME TIMES\n");
+		fprintf(stderr, "usage: modloop unload NAME | load FILE | refused NAME TIMES\n");
 		return TROUBLE;
 	}
 	printf("%s\n", rc ? strerrorname_np(rc) : "ok");

@@ -97,16 +97,16 @@ setup() {
 }
 users() { mnt "$P1" "$TMP/1" && mnt "$P2" "$TMP/2"; }
 
-# busy WHY: neither detach nor unload, as often as you like; the users notice nothing
+# busy WHY: neither detach nor unload, as often as you like, nor both at once; the users notice nothing
 busy() {
 	local n
-	is detach "$(wr $S/attached 0)" EBUSY && logged "$D: .*$1" && like unload "$(unload)" '@(EBUSY|EAGAIN)' || return
+	is detach "$(wr $S/attached 0)" EBUSY && logged "$D: .*$1" && is unload "$(unload)" EAGAIN || return
+	"$BIN/modloop" refused $MODULE "$ROUNDS" &
 	for ((n = 1; n <= ROUNDS; n++)); do
 		! echo 0 >$S/attached || { echo "detached in round $n"; return 1; }
 	done 2>/dev/null
-	attached && is state "$(<$S/state)" active
+	wait $! && attached && is state "$(<$S/state)" active
 }
-shopt -s extglob
 # one PARTITION: only that one is mounted
 one() {
 	local p=P$1
