@@ -301,12 +301,15 @@ umnt() {
 # clean: no processes, no mounts, nothing failed, attached, no partitions.
 clean() {
 	local p
+	# A suspended table: who waits for it cannot be killed.
+	for p in /dev/mapper/dh_*; do [ ! -e "$p" ] || dmsetup --noudevsync resume "$p"; done
 	for p in "${PID[@]}"; do kill -KILL "$p" 2>/dev/null; done
 	for p in "${PID[@]}"; do wait_for 10 gone "$p" && wait "$p" 2>/dev/null; done
 	PID=()
 	while read -r p; do
 		umount "$p" 2>/dev/null || umount -l "$p"
 	done < <(awk -v t="$TMP" 'index($2, t) == 1 { print $2 }' /proc/mounts | sort -r)
+	for p in /dev/mapper/dh_*; do [ ! -e "$p" ] || dmsetup --noudevsync remove "$p"; done
 	[ -b "$DEV" ] || bind_now
 	if loaded; then
 		[ "$(cat $S/state 2>/dev/null)" != failed ] || echo 1 >$S/clear
