@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# A page is pinned when the disk is removed: the removal waits, says who, and finishes when the
-# page is let go.
+# A page is pinned when the disk is removed, by a pipe or by a transfer in flight: the removal waits,
+# says who, and finishes when the page is let go.
 . "$(dirname "$0")/lib.sh"
 need_module
-plan 22
+plan 31
 
 setup() {
 	partitions 320 300 && mkx "$P1" && mke "$P2" && both_mounted || return
@@ -13,6 +13,9 @@ setup() {
 	done
 	sync
 }
+# A disk that keeps a transfer for as long as we like: suspended.
+SLOW=/dev/mapper/dh_slow
+slow() { dmsetup --noudevsync create "${SLOW##*/}" --table "0 2048 linear $PLAIN 0"; }
 both_mounted() { mnt "$P1" "$TMP/1" && mnt "$P2" "$TMP/2"; }
 
 # held COUNT: the barrier is held, for so many pages, all of them pinned
@@ -23,10 +26,11 @@ not_held() {
 		is "override without a removal" "$(wr "$G/override" release)" EINVAL
 }
 
-# pins HOW PARTITION PAGES
+# pins HOW PARTITION PAGES [write|read]
 pins() {
 	INODE=$(stat -c %i "$TMP/$2/pin")
-	start pin "$BIN/pinner" "$1" "$TMP/$2/pin" $SEED "$3" &&
+	[ -z "${4:-}" ] || dmsetup --noudevsync suspend $SLOW || return
+	start pin "$BIN/pinner" "$1" "$TMP/$2/pin" $SEED "$3" ${4:+"$4" $SLOW} &&
 		start map1 "$BIN/mapper" "$TMP/1/map" $SEED shared,read shared,write private,read &&
 		start map2 "$BIN/mapper" "$TMP/2/map" $SEED shared,read shared,write private,read
 }
@@ -48,29 +52,33 @@ wrong_words() {
 		is "inject while removing" "$(wr "$G/inject" all)" ESHUTDOWN && held 1
 }
 finishes() {
-	! gone "${PID[unbind]}" && told pin && has "$TMP/pin" RELEASED &&
-		wait_for 15 gone "${PID[unbind]}" && ended unbind && umnt "$TMP/1" "$TMP/2" && bind_now &&
-		attached && both_mounted || return
+	! gone "${PID[unbind]}" && { [ -z "${1:-}" ] || dmsetup --noudevsync resume $SLOW; } &&
+		told pin && has "$TMP/pin" RELEASED && wait_for 15 gone "${PID[unbind]}" && ended unbind &&
+		umnt "$TMP/1" "$TMP/2" && bind_now && attached && both_mounted || return
 	for i in 1 2; do
 		"$BIN/file" check "$TMP/$i/pin" $SEED && "$BIN/file" check "$TMP/$i/map" $SEED || return
 	done
 }
 
-must "XFS and ext4" setup
+must "XFS and ext4, and a disk to be suspended" eval "setup && slow"
 t "no barrier is held, and there is nothing to override" not_held
 n=0
-# The pinned file is open or closed: a closed one is evicted from under its own pins.
-for what in "open 1 1" "open 2 16" "closed 1 2" "closed 2 1"; do
+# The pinned file is open or closed: a closed one is evicted from under its own pins. The pages are in
+# a pipe, or in a transfer to a disk, or in one from it, which would write to whatever the memory is by
+# then: what the first has left on the disk, the second must bring to the file.
+for what in "open 1 1" "open 2 16" "closed 1 2" "closed 2 1" "open 1 16 write" "closed 2 2 read"; do
 	set -- $what
+	by=${4:+an O_DIRECT $4} by=${by:-a pipe}
 	fs=$([ "$2" = 1 ] && echo XFS || echo ext4)
 	n=$((n + 1))
-	t "$fs: $3 page(s) of a file that is $1, pinned in a pipe" pins "$1" "$2" "$3"
+	t "$fs: $3 page(s) of a file that is $1, pinned by $by" pins $what
 	t "$fs: the removal waits for $3" waits "$3"
 	[ "$1" != open ] || t "$fs: the barrier names partition and inode" names "$2"
 	[ $n != 1 ] || t "$fs: nothing but the right word overrides; no injection meanwhile" wrong_words
 	[ $n != 2 ] || t "$fs: a line every 10 s says how many are waited for" says "$3"
 	t "$fs: all mappings are gone long before" swept "$3"
-	t "$fs: released with the right content, the removal ends, all is there again" finishes
+	t "$fs: released with the right content, the removal ends, all is there again" finishes ${4:-}
 done
+dmsetup --noudevsync remove $SLOW
 umnt "$TMP/1" "$TMP/2"
 finish
