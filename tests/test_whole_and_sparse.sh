@@ -30,6 +30,7 @@ people() {
 watch() {
 	echo 0 >$TRACE/tracing_on && echo >$TRACE/trace && echo 1 >$TRACE/events/dax_holder/enable &&
 		echo 1 >$TRACE/tracing_on || return
+	: >"$TMP/uevents"		# here: else the words of the last listener are taken for this one's
 	udevadm monitor --kernel --property --subsystem-match=block >"$TMP/uevents" &
 	PID[udev]=$!
 	wait_for 10 has "$TMP/uevents" KERNEL
