@@ -23,6 +23,7 @@ DEV=/dev/$D
 S=/sys/block/$D/dax_holder
 G=/sys/kernel/debug/dax_holder/$D
 ND=/sys/bus/nd/drivers/nd_pmem
+TRACE=/sys/kernel/tracing
 MODULE=dax_holder
 KO=${DAX_HOLDER_KO:-}
 PLAIN=${PLAIN_DISK:-/dev/vdb}

@@ -6,11 +6,12 @@
 # stopped for ever: the guest is not fit for anything else afterwards.
 . "$(dirname "$0")/lib.sh"
 need_module
-plan 5
+plan 6
 
 setup() {
 	partitions 320 300 && mke "$P2" && mnt "$P2" "$TMP/2" && "$BIN/file" make "$TMP/2/pin" 16 $SEED &&
-		sync && start pin "$BIN/pinner" open "$TMP/2/pin" $SEED 1
+		sync && echo 1 >$TRACE/events/dax_holder/barrier_released/enable &&
+		start pin "$BIN/pinner" open "$TMP/2/pin" $SEED 1
 }
 held() { [[ $(cat "$G/barrier" 2>&1) == "held since"* ]]; }
 waits() { unbind 0; wait_for 30 held && nap 2 && ! gone "${PID[unbind]}"; }
@@ -22,6 +23,7 @@ override() {
 	is override "$(wr "$G/override" release)" 7 && wait_for 20 gone "${PID[unbind]}" && ended unbind
 }
 warns() { sync_log && grep -E "$MODULE: $D: .*(override|released by|forced)" "$TMP/log"; }
+traced() { grep -E "barrier_released: disk=$D held_ns=[0-9]{10,} forced\$" $TRACE/trace; }
 goneby() { fails test -e /sys/block/$D && fails test -e "$G"; }
 
 # The mount stays: unmounting would wait for the page.
@@ -31,5 +33,6 @@ must "a pinned page" setup
 t "the removal waits for it" waits
 t "with the override it ends" override
 t "the log warns of what that means" warns
+t "so does the trace" traced
 t "the disk is gone" goneby
 finish

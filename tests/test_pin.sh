@@ -4,7 +4,7 @@
 # says who, and finishes when the page is let go.
 . "$(dirname "$0")/lib.sh"
 need_module
-plan 31
+plan 32
 
 setup() {
 	partitions 320 300 && mkx "$P1" && mke "$P2" && both_mounted || return
@@ -12,6 +12,12 @@ setup() {
 		"$BIN/file" make "$TMP/$i/pin" 64 $SEED && "$BIN/file" make "$TMP/$i/map" 512 $SEED || return
 	done
 	sync
+}
+watch() { echo >$TRACE/trace && echo 1 | tee $TRACE/events/dax_holder/barrier_{taken,released}/enable; }
+# Each removal has waited for more than the second of waits().
+traced() {
+	is taken "$(grep -c "barrier_taken: disk=$D\$" $TRACE/trace)" "$n" &&
+		is released "$(grep -cE "barrier_released: disk=$D held_ns=[0-9]{10,}\$" $TRACE/trace)" "$n"
 }
 # A disk that keeps a transfer for as long as we like: suspended.
 SLOW=/dev/mapper/dh_slow
@@ -60,7 +66,7 @@ finishes() {
 	done
 }
 
-must "XFS and ext4, and a disk to be suspended" eval "setup && slow"
+must "XFS and ext4, and a disk to be suspended" eval "setup && slow && watch"
 t "no barrier is held, and there is nothing to override" not_held
 n=0
 # The pinned file is open or closed: a closed one is evicted from under its own pins. The pages are in
@@ -79,6 +85,7 @@ for what in "open 1 1" "open 2 16" "closed 1 2" "closed 2 1" "open 1 16 write" "
 	t "$fs: all mappings are gone long before" swept "$3"
 	t "$fs: released with the right content, the removal ends, all is there again" finishes ${4:-}
 done
+t "trace: each barrier is taken, held and released, none by force" traced
 dmsetup --noudevsync remove $SLOW
 umnt "$TMP/1" "$TMP/2"
 finish

@@ -4,9 +4,8 @@
 # called once, with what concerns it.
 . "$(dirname "$0")/lib.sh"
 need_module
-plan 16
+plan 17
 
-TRACE=/sys/kernel/tracing
 HUGE="shared,read,huge private,read,huge shared,write,huge,sync"
 SMALL="shared,read shared,write private,write"
 
@@ -45,18 +44,29 @@ called_once() {
 }
 all_dead() { for i in 1 2 3; do told "huge$i" && told "small$i" || return; done; }
 
+# The trace events are those that are promised, and perf finds them.
+promised() {
+	local abi=$HERE/../Documentation/ABI/testing/debugfs-dax_holder names
+	names=$(sed -n '\|^What:.*/tracing/|,$s/^\t\t\([a-z]*_[a-z]*\)\( .*\|$\)/dax_holder:\1/p' "$abi" | sort)
+	like names "$names" '*dax_holder:event_accepted*' &&
+		is kernel "$(grep ^dax_holder: $TRACE/available_events | sort)" "$names" || return
+	[ ! -x "$(command -v perf)" ] ||
+		is perf "$(perf list 'dax_holder:*' 2>&1 | grep -o 'dax_holder:[a-z_]*' | sort -u)" "$names"
+}
+
 traced() {
-	local trace n
-	trace=$(<$TRACE/trace)
-	for what in event_accepted holder_begin:3 holder_end:3; do
-		n=$(grep -c " ${what%:*}:" <<<"$trace")
-		is "${what%:*} events" "$n" "$([[ $what == *:* ]] && echo 3 || echo 1)" || return
-	done
+	local seq="disk=$D seq=$(event seq)" first=$(event first) want p len
+	# Nobody is called before the gate is closed; then each closes all of its own window.
+	want="event_accepted: $seq kind=failure source=injected first=${first%+*} bytes=$(event bytes) ranges=$(event ranges)
+gate_closed: $seq bytes=$(event bytes)"
 	for i in 1 2 3; do
-		is "begins of ${D}p$i" "$(grep -c "holder_begin:.*holder=${D}p$i\b" <<<"$trace")" 1 || return
+		p=P$i len=LEN$i
+		want+="
+holder_begin: $seq holder=${D}p$i
+gate_closed: $seq bytes=${!len}
+holder_end: $seq holder=${D}p$i result=0 usec=$(holder "${!p}" usec)"
 	done
-	# The gate first: nobody is called before it is closed.
-	like "order" "$(grep -oE ' (gate_closed|holder_begin):' <<<"$trace" | head -n1)" '*gate_closed*'
+	is trace "$(sed -nE 's/ ns=([0-9]+)[0-9]{3}$/ usec=\1/; s/.* ((event|gate|holder)_[a-z]*:)/\1/p' $TRACE/trace)" "$want"
 }
 
 uevent() {
@@ -85,13 +95,14 @@ whole() {
 		is bytes "$(event bytes)" $(($(</sys/block/$D/size) * 512))
 }
 
+t "the trace events are those of the ABI, and perf lists them" promised
 must "three file systems" setup
 must "readers and writers on all, 2 MiB and 4 KiB" people
 t "trace and uevents are listened to" watch
 t "the whole device, as the word all" whole all
 t "each holder is called once" called_once
 t "no process can touch any of the memory" all_dead
-t "trace: gate, then each holder's begin and end once" traced
+t "trace: the event, its gate, then each holder's begin, gate and end once, with the right fields" traced
 t "one uevent" uevent 1
 t "unmount, clear, mount: recovered, content right" back
 again() { people && whole "0+0xffffffffffffffff" && called_once && all_dead && back; }
