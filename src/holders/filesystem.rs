@@ -8,6 +8,7 @@ use crate::{
         Event,
         Kind, //
     },
+    observe::announce::plural,
     range::Range,
     registry::Report,
     sys::{
@@ -91,9 +92,10 @@ impl Stuck {
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_fmt(fmt!(
-            "{}: {} inodes with pinned pages for {} ms, inode {} first",
+            "{}: {} inode{} with pinned pages for {} ms, inode {} first",
             self.name.as_str(),
             self.inodes.len(),
+            plural(self.inodes.len() as u64),
             self.since.elapsed().as_millis(),
             self.inodes.first().map_or(0, Inode::number)
         ))

@@ -36,10 +36,18 @@ impl fmt::Display for Done {
     }
 }
 
+/// Returns the ending of the name of `n` things.
+pub(crate) fn plural(n: u64) -> &'static str {
+    if n == 1 {
+        ""
+    } else {
+        "s"
+    }
+}
+
 /// Says in the kernel log and by a uevent what became of an event. Sleeps.
 pub(crate) fn event(disk: &Disk, done: &Done) {
     let start = done.ranges.first().map_or(0, |range| range.start());
-    let plural = |n: u64| if n == 1 { "" } else { "s" };
     pr_info!(
         "{}: event {}: {}, {} range{}, {} bytes at {:#x} ({}): {} holder{}, result {}, {} us\n",
         disk.name().as_str(),

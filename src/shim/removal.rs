@@ -11,6 +11,7 @@ use crate::{
         Kind,
         Source, //
     },
+    observe::announce::plural,
     range::RangeSet,
     sys::{
         block::BlockDevice,
@@ -108,13 +109,15 @@ impl fmt::Display for Removal {
             pinned,
         } = self.usage;
         f.write_fmt(fmt!(
-            "{}{pages} pages in use (mapped {mapped}, pinned {pinned}), {} claimed devices",
+            "{}{pages} page{} in use (mapped {mapped}, pinned {pinned}), {} claimed device{}",
             if self.swept {
                 ""
             } else {
                 "sweep not finished, "
             },
-            self.strangers.len()
+            plural(pages),
+            self.strangers.len(),
+            plural(self.strangers.len() as u64)
         ))?;
         for device in &self.strangers {
             f.write_fmt(fmt!(" {}", device.name().as_str()))?;
