@@ -49,6 +49,7 @@ skip_all() {
 plan() {
 	PLAN=$(($1 + 1))
 	printf 'KTAP version 1\n1..%d\n' "$PLAN"
+	OTHERS=$(others)
 	rm -rf "$TMP"
 	mkdir -p "$TMP"
 	start_log
@@ -93,7 +94,7 @@ finish() {
 	if [ -n "${DIRTY:-}" ]; then	# a suite that breaks the kernel on purpose
 		skip "the kernel log is free of splats" "it is not meant to be"
 	else
-		t "the kernel log is free of splats" no_splat
+		t "the kernel log is free of splats, other disks have noticed nothing" eval "no_splat && others_go_on"
 	fi
 	clean >/dev/null 2>&1
 	FINISHED=1
@@ -234,6 +235,9 @@ no_splat() {
 
 # ------------------------------------------------------------------------------------- devices
 
+# The disks that are not under test, where there are any, must be as they were.
+others() { grep -s . /sys/block/pmem*/dax_holder/{state,last_event} | grep -v "^/sys/block/$D"; }
+others_go_on() { is "other disks" "$(others)" "$OTHERS"; }
 loaded() { [ -d /sys/module/$MODULE ]; }
 attached() { [ "$(cat $S/attached 2>/dev/null)" = 1 ]; }
 wr() { "$BIN/wr" "$@"; }
@@ -323,6 +327,16 @@ clean() {
 }
 
 # ---------------------------------------------------------------------------------- the module
+
+# unload, load: the module, which every attached disk holds.
+unload() {
+	local d
+	for d in /sys/block/pmem*/dax_holder/attached; do
+		[ "$(<"$d")" = 0 ] || echo 0 >"$d" || return
+	done
+	"$BIN/modloop" unload $MODULE
+}
+load() { "$BIN/modloop" load "$KO"; }
 
 # inject TEXT: one event; the byte count or the error's name is in REPLY.
 inject() {

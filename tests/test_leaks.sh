@@ -79,7 +79,7 @@ rebind() {
 		umount "$TMP/1" && bind_now && attached
 }
 reload() {
-	echo 0 >$S/attached && "$BIN/modloop" unload $MODULE && "$BIN/modloop" load "$KO" && attached
+	unload && load && attached
 }
 look() { cat $S/* "$G"/{holders,events,barrier} >/dev/null 2>&1; :; }
 references() {
