@@ -7,6 +7,7 @@ make demo                 lose a persistent memory under running programs, with 
 make check                every test: the pure parts here, the rest in guests
 make shell                a guest with the module loaded
 make modules [KDIR=dir]   dax_holder.ko for the stock kernel, or for the kernel of that build directory
+make install [KDIR=dir]   the module and its agent (DESTDIR: below that folder)
 make lint                 formatting, clippy, syntax of the scripts
 make docs                 the documentation as HTML
 make clean, distclean     remove what was built; remove also kernels, root and tools (the cache)
@@ -22,7 +23,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help prepare modules tests check demo shell lint docs clean distclean
+.PHONY: help prepare modules tests check demo shell install lint docs clean distclean
 
 KERNEL ?= stock
 export KERNEL
@@ -70,6 +71,12 @@ demo: modules tests
 
 shell: modules tests
 	@scripts/guest
+
+install: modules
+	@release=$$(cat '$(kdir)/include/config/kernel.release'); \
+	install -D -m 644 '$(OUT)/dax_holder.ko' "$(DESTDIR)/lib/modules/$$release/updates/dax_holder.ko"; \
+	install -D scripts/agent '$(DESTDIR)/usr/lib/dax_holder/agent'; \
+	$(if $(DESTDIR),:,depmod "$$release")
 
 lint:
 	@scripts/lint

@@ -10,6 +10,7 @@ use crate::{
         Policy,
         PolicyCell, //
     },
+    gates,
     observe::files::{
         self,
         Files, //
@@ -321,6 +322,8 @@ impl Registration {
     pub(crate) unsafe fn new() -> Result<Self> {
         // SAFETY: Called exactly once, by this function's contract.
         unsafe { DISKS.init() };
+        // SAFETY: As above.
+        unsafe { gates::init() };
         // From here on an error is cleaned up by dropping this.
         let mut this = Self { listening: None };
         DISKS.lock().files = Some(Dir::new(c"dax_holder"));

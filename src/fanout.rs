@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! One event, to every holder whose window it touches, once.
+//! One event, to every holder that it touches, once: first those on what is stacked on the disk,
+//! then those on the disk itself.
 //!
-//! No memory is needed to tell a holder: the block devices are walked, not listed.
+//! At a removal from the top down, for whoever is above still writes through those below him; after
+//! a failure from the bottom up, for nothing more is to go through.
+//!
+//! No memory is needed to tell a holder on the disk: the block devices are walked, not listed.
 
 use crate::{
     event::{
@@ -11,18 +15,33 @@ use crate::{
     },
     gate::Gate,
     holders::{
-        filesystem::Filesystem,
+        device_mapper::Mapper,
+        filesystem::{
+            Access,
+            Filesystem, //
+        },
         native,
-        Found,
+        stranger::Stranger,
         Holder,
-        Stuck, //
+        Left,
+        Stuck,
+        Unreleased, //
     },
-    range::Range,
+    place::Place,
+    range::{
+        Range,
+        RangeSet, //
+    },
     registry::{
         HolderState,
         Listed,
         Registry,
-        Report, //
+        Report,
+        Row, //
+    },
+    stack::{
+        Layer,
+        Stack, //
     },
     sys::{
         block::{
@@ -31,6 +50,7 @@ use crate::{
             Name, //
         },
         dax::{
+            DaxDevice,
             Front,
             GracePeriod, //
         },
@@ -95,34 +115,10 @@ pub(crate) struct Site<'a> {
     pub(crate) grace: &'a GracePeriod,
     pub(crate) policy: Policy,
     pub(crate) registry: &'a Mutex<Registry>,
-}
-
-impl Site<'_> {
-    /// Returns whether a failure is no news to the file system on `window`: it is down, and swept
-    /// but for pinned pages that the worker waits for.
-    ///
-    /// A removal is always news: there may be another file system on the window by now, mounted
-    /// through the closed gate, with data to be saved. So is a failure to such another one.
-    fn is_down(&self, filesystem: &Filesystem, window: Range, event: &Event) -> bool {
-        if event.kind != Kind::Failure {
-            return false;
-        }
-        let name = filesystem.name();
-        let registry = self.registry.lock();
-        let Some(row) = registry.rows().iter().find(|row| row.is(&name, window)) else {
-            return false;
-        };
-        let down = match row.state {
-            HolderState::Down => self.gate.is_quiet(window),
-            HolderState::Stuck => row.pins > 0,
-            HolderState::Active => false,
-        };
-        down && row.super_block == filesystem.sb().identity() && {
-            // Should another mount have got the same address: one that is down ignores this.
-            let _ = filesystem.sb().shutdown();
-            true
-        }
-    }
+    /// What is stacked on the disk; `None`: there was no memory to look.
+    pub(crate) stack: Option<&'a Stack>,
+    /// Stacked disks that are being waited for already.
+    pub(crate) unreleased: &'a Mutex<KVec<Unreleased>>,
 }
 
 /// What is left behind of an event.
@@ -133,9 +129,11 @@ pub(crate) struct Outcome {
     pub(crate) result: i32,
     /// File systems with pinned pages.
     pub(crate) stuck: KVec<Stuck>,
-    /// Who did not let go and is no file system.
+    /// Stacked disks that may still have the memory mapped.
+    pub(crate) unreleased: KVec<Unreleased>,
+    /// Who else did not let go.
     pub(crate) strangers: KVec<BlockDevice>,
-    /// There was no memory to list a stranger.
+    /// There was no memory to list somebody.
     pub(crate) unlisted: bool,
     /// The file system that has claimed the front's holder slot, pinned.
     pub(crate) front_holder: Option<ActiveSuper>,
@@ -145,18 +143,69 @@ pub(crate) struct Outcome {
     pub(crate) late: KVec<BlockDevice>,
 }
 
+impl Outcome {
+    const fn new() -> Self {
+        Self {
+            holders: 0,
+            result: 0,
+            stuck: KVec::new(),
+            unreleased: KVec::new(),
+            strangers: KVec::new(),
+            unlisted: false,
+            front_holder: None,
+            unsettled: [None; 8],
+            late: KVec::new(),
+        }
+    }
+
+    /// Notes who is to be waited for.
+    fn keep(&mut self, left: Option<Left>) {
+        let kept = match left {
+            None => Ok(()),
+            // Without memory the pins are waited for here.
+            Some(Left::Pins(stuck)) => {
+                let _ = self.stuck.push(stuck, GFP_KERNEL);
+                Ok(())
+            }
+            Some(Left::Mapping(unreleased)) => self.unreleased.push(unreleased, GFP_KERNEL),
+            Some(Left::Claim(device)) => self.strangers.push(device, GFP_KERNEL),
+            Some(Left::Unlisted) => {
+                self.unlisted = true;
+                Ok(())
+            }
+        };
+        self.unlisted |= kept.is_err();
+    }
+
+    /// Notes that `place` could not be told yet.
+    fn put_off(&mut self, place: &Place<'_>) {
+        if let Some(slot) = self.unsettled.iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some(place.window);
+        }
+        let _ = self.late.push(place.device.get(), GFP_KERNEL);
+    }
+}
+
 /// A few windows, without allocation.
 pub(crate) type Unsettled = [Option<Range>; 8];
+
+/// What a holder was told, and what came of it.
+struct Answer {
+    report: Report,
+    state: HolderState,
+    left: Option<Left>,
+}
 
 /// How long an unfinished mount or unmount is waited for.
 const UNSETTLED_MS: u32 = 5000;
 const UNSETTLED_STEP_MS: u32 = 20;
 
-/// Looks who is on `device`. Mounts and unmounts end by themselves: wait for them, within reason.
-fn settle(device: &BlockDevice, window: Range) -> Result<Option<Found>> {
+/// Looks for a file system on `device`. Mounts and unmounts end by themselves: waits for them,
+/// within reason.
+fn settle(device: &BlockDevice) -> Result<Option<ActiveSuper>> {
     let mut waited = 0;
     loop {
-        match Found::on(device.get(), window) {
+        match device.super_block() {
             Err(e) if e == EAGAIN && waited < UNSETTLED_MS => {
                 sleep_ms(UNSETTLED_STEP_MS);
                 waited += UNSETTLED_STEP_MS;
@@ -166,151 +215,290 @@ fn settle(device: &BlockDevice, window: Range) -> Result<Option<Found>> {
     }
 }
 
-/// Tells one holder, by its own handler if the policy says so and it has one.
-fn tell(
-    site: &Site<'_>,
-    event: &Event,
-    found: &Found,
-    window: Range,
-    stuck: &mut Stuck,
-) -> (Report, HolderState) {
-    let mut native = Ok(());
-    if let (Found::Filesystem(filesystem), Policy::Native, Kind::Failure) =
-        (found, site.policy, event.kind)
-    {
-        match native::notify(site.front, filesystem, &event.ranges) {
-            Some(Ok(())) => return (Report::of(Ok(())), HolderState::Active),
-            // It cannot, or there is no handler: that is no answer to keep.
-            None => {}
-            Some(Err(e)) if e == EOPNOTSUPP => {}
-            Some(Err(e)) => native = Err(e),
-        }
-    }
-    // At a removal everything is refused, and was waited for, already.
-    if event.kind == Kind::Failure {
-        // On ENOMEM the whole gate closes, which is no worse for this holder.
-        let _ = site.gate.take_down(window);
-        trace::gate_closed(site.disk.name().as_c_str(), event.seq, window.len());
-        // Without the wait, an access that passed the gate before could come after the sweep.
-        site.grace.wait();
-    }
-    let mut report = found.holder().let_go(event, stuck);
-    let state = if report.pins > 0 || report.result.is_err() {
-        HolderState::Stuck
-    } else {
-        // Without memory the next failure is told again.
-        let _ = site.gate.mark_quiet(window);
-        HolderState::Down
-    };
-    report.result = native.and(report.result);
-    (report, state)
-}
-
-/// Runs `event`: tells every holder whose window one of its ranges touches, each once.
+/// Runs `event`: tells every holder that it touches, each once.
 ///
 /// The gate refuses the event's ranges already, and a grace period has passed. Sleeps; the caller
 /// serialises events of a disk.
 pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
-    let disk = site.disk.name().as_c_str();
-    let mut outcome = Outcome {
-        holders: 0,
-        result: 0,
-        stuck: KVec::new(),
-        strangers: KVec::new(),
-        unlisted: false,
-        front_holder: None,
-        unsettled: [None; 8],
-        late: KVec::new(),
+    let mut telling = Telling {
+        site,
+        event,
+        outcome: Outcome::new(),
+        supers: [const { None }; 16],
     };
-    // Held to the end, so that no other super block takes the address of one that was told.
-    let mut told_supers = [const { None::<ActiveSuper> }; 16];
-    for device in site.disk.block_devices() {
-        let Some(window) = device.window() else {
-            continue;
-        };
-        if !event.ranges.overlaps(window) || !device.claimed() {
-            continue;
-        }
-        let name = device.name();
-        let begun = Instant::<Monotonic>::now();
-        let mut stuck = Stuck::new(name, window);
-        let mut told = Listed::default();
-        let found = settle(&device, window);
-        let (kind, report, state) = match &found {
-            // Unmounted meanwhile.
-            Ok(None) => continue,
-            // A mount that does not end: it finds the gate closed, and is told when it has.
-            Err(e) => {
-                let _ = site.gate.take_down(window);
-                if let Some(slot) = outcome.unsettled.iter_mut().find(|slot| slot.is_none()) {
-                    *slot = Some(window);
-                }
-                let _ = outcome.late.push(device.get(), GFP_KERNEL);
-                (
-                    Name::new("unsettled"),
-                    Report::of(Err(*e)),
-                    HolderState::Stuck,
-                )
-            }
-            Ok(Some(found)) => {
-                if let Found::Filesystem(filesystem) = found {
-                    if filesystem.sb().has_private(site.front.holder()) {
-                        outcome.front_holder = Some(filesystem.sb().get());
-                    }
-                    if site.is_down(filesystem, window, event) {
-                        continue;
-                    }
-                    // One file system on two partitions, its log on the second say: told once.
-                    let same = |told: &ActiveSuper| told.identity() == filesystem.sb().identity();
-                    if told_supers.iter().flatten().any(same) {
-                        let _ = site.gate.take_down(window);
-                        continue;
-                    }
-                    if let Some(slot) = told_supers.iter_mut().find(|slot| slot.is_none()) {
-                        *slot = Some(filesystem.sb().get());
-                    }
-                }
-                trace::holder_begin(disk, event.seq, name.as_c_str());
-                if let Ok(own) = event.ranges.translate(window) {
-                    told = Listed::new(&own);
-                }
-                let (report, state) = tell(site, event, found, window, &mut stuck);
-                (found.holder().kind(), report, state)
-            }
-        };
-        let ns = begun.elapsed().as_nanos() as u64;
-        let result = report.result.map_or_else(Error::to_errno, |()| 0);
-        trace::holder_end(disk, event.seq, name.as_c_str(), result, ns);
-        outcome.holders += 1;
-        if outcome.result == 0 {
-            outcome.result = result;
-        }
-        if let Some(row) = site.registry.lock().row(name, kind, window) {
-            row.state = state;
-            row.result = result;
-            row.usec = ns / 1000;
-            row.inodes = report.inodes;
-            row.pages = report.pages;
-            row.pins = report.pins;
-            row.events += 1;
-            row.ranges = told;
-            if let Ok(Some(Found::Filesystem(filesystem))) = &found {
-                row.super_block = filesystem.sb().identity();
-            }
-        }
-        match found {
-            Ok(Some(Found::Filesystem(filesystem))) => {
-                if let Some(stuck) = filesystem.into_stuck(stuck) {
-                    // Without memory the pins are waited for here.
-                    let _ = outcome.stuck.push(stuck, GFP_KERNEL);
-                }
-            }
-            Ok(Some(Found::Stranger(stranger))) => {
-                let listed = outcome.strangers.push(stranger.into_device(), GFP_KERNEL);
-                outcome.unlisted |= listed.is_err();
-            }
-            _ => {}
+    if let Some(stack) = site.stack {
+        if event.kind == Kind::Removal {
+            stack.top_down().for_each(|layer| telling.layer(layer));
+        } else {
+            stack.bottom_up().for_each(|layer| telling.layer(layer));
         }
     }
-    outcome
+    for device in site.disk.block_devices() {
+        telling.device(device);
+    }
+    telling.outcome
+}
+
+/// An event on its way to the holders.
+struct Telling<'a> {
+    site: &'a Site<'a>,
+    event: &'a Event,
+    outcome: Outcome,
+    /// Who was told. Held to the end, so that no other super block takes the address of one.
+    supers: [Option<ActiveSuper>; 16],
+}
+
+impl Telling<'_> {
+    /// Who is on a layer, and the layer itself.
+    fn layer(&mut self, layer: &Layer) {
+        if layer.touched().is_empty() {
+            return;
+        }
+        if layer.maps && self.event.kind != Kind::Removal {
+            self.mapper(layer);
+        }
+        let access = match (layer.dax, layer.is_stacked()) {
+            (true, _) => Access::Direct,
+            (false, true) => Access::Cached,
+            (false, false) => Access::CutOff,
+        };
+        for device in layer.disk.block_devices() {
+            let place = Place::on(device, layer);
+            if let Some(place) = place.filter(|place| place.is_touched(self.event)) {
+                self.file_system(&place, access);
+            }
+        }
+        if layer.maps && self.event.kind == Kind::Removal {
+            self.mapper(layer);
+        }
+    }
+
+    /// Who is on a block device of the disk.
+    fn device(&mut self, device: BlockDevice) {
+        let Some(place) = Place::of(device) else {
+            return;
+        };
+        if !place.is_touched(self.event)
+            || !place.device.claimed()
+            || self.file_system(&place, Access::Direct)
+        {
+            return;
+        }
+        match self.site.stack {
+            Some(stack) if stack.on(&place.device.name()).is_some() => {}
+            // A user of the memory has the front. A program that has merely opened the disk for
+            // itself, as ndctl does to unbind it, must not be waited for: it waits for us.
+            Some(_) if !place.device.claimed() || !self.site.front.in_use() => {}
+            Some(_) => self.tell(Stranger(place.device.get()), &place, 0, Self::generic),
+            // Not knowing who it is.
+            None => self.unsettled(&place, ENOMEM),
+        }
+    }
+
+    /// The file system on `place`. Returns whether there is one.
+    fn file_system(&mut self, place: &Place<'_>, access: Access) -> bool {
+        let sb = match settle(&place.device) {
+            // Or unmounted meanwhile.
+            Ok(None) => return false,
+            Ok(Some(sb)) => sb,
+            Err(e) => {
+                self.unsettled(place, e);
+                return true;
+            }
+        };
+        if sb.has_private(self.site.front.device().holder()) {
+            self.outcome.front_holder = Some(sb.get());
+        }
+        if self.is_down(&sb, place) {
+            // Should another mount have got the same address: one that is down ignores this.
+            let _ = sb.shutdown();
+            return true;
+        }
+        // One file system on two partitions, its log on the second say: told once.
+        let same = |told: &ActiveSuper| told.identity() == sb.identity();
+        if self.supers.iter().flatten().any(same) {
+            place.refuse(self.site.gate);
+            return true;
+        }
+        if let Some(slot) = self.supers.iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some(sb.get());
+        }
+        let identity = sb.identity();
+        let filesystem = Filesystem::new(place.device.get(), sb, access);
+        self.tell(filesystem, place, identity, Self::native);
+        true
+    }
+
+    /// Returns whether a failure is no news to the file system on `place`: it is down, and swept
+    /// but for pinned pages that the worker waits for.
+    ///
+    /// A removal is always news: there may be another file system there by now, mounted through
+    /// the closed gate, with data to be saved. So is a failure to such another one.
+    fn is_down(&self, sb: &ActiveSuper, place: &Place<'_>) -> bool {
+        if self.event.kind != Kind::Failure {
+            return false;
+        }
+        let name = place.device.name();
+        let registry = self.site.registry.lock();
+        let mut rows = registry.rows().iter();
+        let row = rows.find(|row| row.is(&name) && row.super_block == sb.identity());
+        row.is_some_and(|row| match row.state {
+            HolderState::Down => place.is_quiet(self.site.gate),
+            HolderState::Stuck => row.pins > 0,
+            HolderState::Active => false,
+        })
+    }
+
+    /// A stacked disk that may have mapped the memory; once it has let go, it is not stacked there
+    /// any more.
+    fn mapper(&mut self, layer: &Layer) {
+        let waiting = |unreleased: &Unreleased| unreleased.upper.is(&layer.disk);
+        if self.site.unreleased.lock().iter().any(waiting) {
+            return;
+        }
+        let device = layer.disk.block_devices().next();
+        if let Some(place) = device.and_then(|device| Place::on(device, layer)) {
+            self.tell(Mapper(layer), &place, 0, Self::release);
+        }
+    }
+
+    /// A mount or an unmount that does not end: it finds the gate closed, and is told when it has.
+    fn unsettled(&mut self, place: &Place<'_>, why: Error) {
+        place.refuse(self.site.gate);
+        self.outcome.put_off(place);
+        let answer = Answer {
+            report: Report::of(Err(why)),
+            state: HolderState::Stuck,
+            left: None,
+        };
+        let row = Row::fresh(place.device.name(), Name::new("unsettled"), place.window);
+        self.book(row, answer, 0);
+    }
+
+    /// Tells one holder by `how`, and writes down what it has answered.
+    fn tell<H: Holder>(
+        &mut self,
+        holder: H,
+        place: &Place<'_>,
+        super_block: usize,
+        how: impl FnOnce(&Self, H, &Place<'_>, Option<&RangeSet>) -> Answer,
+    ) {
+        let disk = self.site.disk.name().as_c_str();
+        let mut row = Row::fresh(holder.name(), holder.kind(), place.window);
+        trace::holder_begin(disk, self.event.seq, row.name.as_c_str());
+        let begun = Instant::<Monotonic>::now();
+        let touched = place.touched(self.event).ok();
+        let answer = how(self, holder, place, touched.as_ref());
+        let ns = begun.elapsed().as_nanos() as u64;
+        row.super_block = super_block;
+        row.ranges = touched.as_ref().map_or(Listed::default(), Listed::new);
+        self.book(row, answer, ns);
+    }
+
+    /// Tells a file system by its own handler, if the policy says so and it has one.
+    fn native(
+        &self,
+        filesystem: Filesystem,
+        place: &Place<'_>,
+        touched: Option<&RangeSet>,
+    ) -> Answer {
+        let mut native = Ok(());
+        if let (Policy::Native, Kind::Failure, Some(touched)) =
+            (self.site.policy, self.event.kind, touched)
+        {
+            let own = place.layer.map(|layer| DaxDevice::of_disk(&layer.disk));
+            let answer = match &own {
+                None => {
+                    let device = self.site.front.device();
+                    native::notify(device, place.window.start(), &filesystem, touched)
+                }
+                Some(device) => device.as_ref().and_then(|device| {
+                    let base = place.device.window()?.start();
+                    native::notify(device, base, &filesystem, touched)
+                }),
+            };
+            match answer {
+                Some(Ok(())) => {
+                    return Answer {
+                        report: Report::of(Ok(())),
+                        state: HolderState::Active,
+                        left: None,
+                    }
+                }
+                // It cannot, or there is no handler: that is no answer to keep.
+                None => {}
+                Some(Err(e)) if e == EOPNOTSUPP => {}
+                Some(Err(e)) => native = Err(e),
+            }
+        }
+        let mut answer = self.generic(filesystem, place, touched);
+        answer.report.result = native.and(answer.report.result);
+        answer
+    }
+
+    /// Makes a stacked disk let go of the memory.
+    fn release(&self, mapper: Mapper<'_>, place: &Place<'_>, touched: Option<&RangeSet>) -> Answer {
+        let answer = self.generic(mapper, place, touched);
+        if answer.state == HolderState::Down {
+            place.hush(self.site.gate);
+        }
+        answer
+    }
+
+    /// Makes a holder let go of all it holds.
+    fn generic<H: Holder>(
+        &self,
+        holder: H,
+        place: &Place<'_>,
+        _touched: Option<&RangeSet>,
+    ) -> Answer {
+        let site = self.site;
+        // At a removal everything on this disk is refused, and was waited for, already.
+        if self.event.kind == Kind::Failure || place.is_elsewhere() {
+            place.refuse(site.gate);
+            trace::gate_closed(
+                site.disk.name().as_c_str(),
+                self.event.seq,
+                place.window.len(),
+            );
+            // Without the wait, an access that passed the gate before could come after the sweep.
+            site.grace.wait();
+        }
+        let (report, mut left) = holder.let_go(self.event);
+        if let Some(Left::Pins(stuck)) = &mut left {
+            stuck.quiet = place.layer.is_none().then_some(place.window);
+        }
+        let state = if left.is_some() || report.result.is_err() {
+            HolderState::Stuck
+        } else {
+            if place.is_dax() {
+                place.hush(site.gate);
+            }
+            HolderState::Down
+        };
+        Answer {
+            report,
+            state,
+            left,
+        }
+    }
+
+    /// Writes down what a holder has answered after `ns` nanoseconds.
+    fn book(&mut self, mut row: Row, answer: Answer, ns: u64) {
+        let report = answer.report;
+        row.state = answer.state;
+        row.result = report.result.map_or_else(Error::to_errno, |()| 0);
+        row.usec = ns / 1000;
+        row.inodes = report.inodes;
+        row.pages = report.pages;
+        row.pins = report.pins;
+        let disk = self.site.disk.name().as_c_str();
+        trace::holder_end(disk, self.event.seq, row.name.as_c_str(), row.result, ns);
+        self.outcome.holders += 1;
+        if self.outcome.result == 0 {
+            self.outcome.result = row.result;
+        }
+        self.outcome.keep(answer.left);
+        self.site.registry.lock().told(row);
+    }
 }

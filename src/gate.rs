@@ -130,6 +130,11 @@ impl Gate {
         self.state.store(CLOSED, ordering::Release);
     }
 
+    /// Returns whether nothing was refused since it was made or opened.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.load(ordering::Acquire) == OPEN
+    }
+
     /// Returns whether everything is refused.
     pub(crate) fn is_closed(&self) -> bool {
         self.state.load(ordering::Acquire) == CLOSED

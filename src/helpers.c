@@ -10,6 +10,7 @@
 #include <linux/device/bus.h>
 #include <linux/fs.h>
 #include <linux/kallsyms.h>
+#include <linux/kernfs.h>
 #include <linux/kobject.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
@@ -95,6 +96,7 @@ struct device *dh_disk_device(struct gendisk *disk) { return disk_to_dev(disk); 
 bool dh_disk_has_dax(struct gendisk *disk) { return blk_queue_dax(disk->queue); }
 u64 dh_bdev_start(struct block_device *bdev) { return get_start_sect(bdev) << SECTOR_SHIFT; }
 u64 dh_bdev_bytes(struct block_device *bdev) { return bdev_nr_bytes(bdev); }
+dev_t dh_bdev_number(struct block_device *bdev) { return bdev->bd_dev; }
 struct block_device *dh_disk_part0(struct gendisk *disk) { return disk->part0; }
 void dh_bdev_get(struct block_device *bdev) { get_device(&bdev->bd_device); }
 void dh_bdev_put(struct block_device *bdev) { put_device(&bdev->bd_device); }
@@ -175,6 +177,57 @@ u64 dh_bdev_xfs_group_bytes(struct block_device *bdev)
 	folio_put(folio);
 	return bytes;
 }
+
+/* ---- what is stacked on a block device ----------------------------------- */
+
+void dh_disk_get(struct gendisk *disk) { get_device(disk_to_dev(disk)); }
+
+/* The next block device that is a whole disk, of any driver, with a reference; puts @prev. */
+struct gendisk *dh_next_disk(struct gendisk *any, struct gendisk *prev)
+{
+	struct class_dev_iter iter;
+	struct device *next;
+
+	class_dev_iter_init(&iter, disk_to_dev(any)->class, prev ? disk_to_dev(prev) : NULL,
+			    disk_to_dev(any)->type);
+	next = class_dev_iter_next(&iter);
+	if (next)
+		get_device(next);
+	class_dev_iter_exit(&iter);
+	if (prev)
+		put_device(disk_to_dev(prev));
+	return next ? dev_to_disk(next) : NULL;
+}
+
+/*
+ * The link from @upper's slaves directory to @bdev, with a reference; NULL if @upper is not
+ * stacked on it. A driver that stacks makes it when it claims @bdev and removes it before it
+ * gives @bdev back (block/holder.c), whether or not the table that needs it is live.
+ */
+struct kernfs_node *dh_stacking(struct gendisk *upper, struct block_device *bdev)
+{
+	struct kernfs_node *link = NULL;
+
+	/* del_gendisk() gives the directory up once the disk is not live any more. */
+	mutex_lock(&upper->open_mutex);
+	if (disk_live(upper) && upper->slave_dir)
+		link = kernfs_find_and_get(upper->slave_dir->sd, kobject_name(bdev_kobj(bdev)));
+	mutex_unlock(&upper->open_mutex);
+	/* One of that name that went, still held? */
+	if (link && link->symlink.target_kn != bdev_kobj(bdev)->sd) {
+		kernfs_put(link);
+		link = NULL;
+	}
+	return link;
+}
+
+void dh_stacking_get(struct kernfs_node *link) { kernfs_get(link); }
+void dh_stacking_put(struct kernfs_node *link) { kernfs_put(link); }
+
+/* Is the link still in its directory? It is never put back once removed. */
+bool dh_stacking_holds(struct kernfs_node *link) { return !RB_EMPTY_NODE(&link->rb); }
+
+bool dh_disk_is_dm(struct gendisk *disk) { return !strncmp(disk->disk_name, "dm-", 3); }
 
 /* ---- super blocks --------------------------------------------------------- */
 
@@ -400,4 +453,5 @@ bool dh_module_get(void) { return try_module_get(THIS_MODULE); }
 void dh_module_put(void) { module_put(THIS_MODULE); }
 unsigned int dh_noio_save(void) { return memalloc_noio_save(); }
 void dh_noio_restore(unsigned int flags) { memalloc_noio_restore(flags); }
+void dh_cond_resched(void) { cond_resched(); }
 void dh_msleep(unsigned int ms) { msleep(ms); }

@@ -15,7 +15,9 @@ struct dev_pagemap;
 struct device;
 struct gendisk;
 struct inode;
+struct kernfs_node;
 struct notifier_block;
+struct pid;
 struct super_block;
 
 /* drivers/dax/dax-private.h declares it, for drivers/dax only. */
@@ -34,6 +36,7 @@ struct device *dh_disk_device(struct gendisk *disk);
 bool dh_disk_has_dax(struct gendisk *disk);
 u64 dh_bdev_start(struct block_device *bdev);
 u64 dh_bdev_bytes(struct block_device *bdev);
+dev_t dh_bdev_number(struct block_device *bdev);
 struct block_device *dh_disk_part0(struct gendisk *disk);
 struct block_device *dh_next_bdev(struct gendisk *disk, unsigned long *index);
 void dh_bdev_get(struct block_device *bdev);
@@ -43,6 +46,25 @@ bool dh_disk_claimed(struct gendisk *disk);
 u64 dh_bdev_xfs_group_bytes(struct block_device *bdev);
 bool dh_bdev_kind(struct block_device *bdev, char *buf, size_t size);
 void dh_bdev_name(struct block_device *bdev, char *buf, size_t size);
+
+/* What is stacked on a block device. */
+void dh_disk_get(struct gendisk *disk);
+struct gendisk *dh_next_disk(struct gendisk *any, struct gendisk *prev);
+struct kernfs_node *dh_stacking(struct gendisk *upper, struct block_device *bdev);
+void dh_stacking_get(struct kernfs_node *link);
+void dh_stacking_put(struct kernfs_node *link);
+bool dh_stacking_holds(struct kernfs_node *link);
+bool dh_disk_is_dm(struct gendisk *disk);
+
+/* The agent, in src/agent.c. */
+#define DH_AGENT_PATH 128
+#define DH_AGENT_NUMBERS 8
+void dh_agent_path(char *path);
+unsigned int dh_agent_timeout(void);
+int dh_agent_run(const char *path, const char *verb, const dev_t *numbers, unsigned int count,
+		 struct pid **process);
+void dh_process_kill(struct pid *process);
+void dh_process_put(struct pid *process);
 
 /* From a block device to the super block that holds it. */
 struct super_block *dh_bdev_super(struct block_device *bdev);
@@ -77,6 +99,7 @@ bool dh_module_get(void);
 void dh_module_put(void);
 unsigned int dh_noio_save(void);
 void dh_noio_restore(unsigned int flags);
+void dh_cond_resched(void);
 void dh_msleep(unsigned int ms);
 
 /* What the attributes call; in src/observe/attributes.rs. */

@@ -2,70 +2,51 @@
 
 //! Who uses a part of a disk, and how each kind is made to let go.
 //!
-//! File systems need no registration: they are found on the disk when the event comes.
+//! None needs to be registered: they are found when the event comes.
 
+mod agent;
+pub(crate) mod device_mapper;
 pub(crate) mod filesystem;
 pub(crate) mod native;
 pub(crate) mod stranger;
 
-use self::{
-    filesystem::Filesystem,
-    stranger::Stranger, //
-};
 use crate::{
     event::Event,
-    range::Range,
     registry::Report,
     sys::block::{
         BlockDevice,
         Name, //
     }, //
 };
-use kernel::prelude::*;
+
+pub(crate) use self::{
+    device_mapper::Unreleased,
+    filesystem::Stuck, //
+};
 
 /// Whoever uses a part of the disk.
 pub(crate) trait Holder {
     /// Returns the name of what it holds, `pmem0p1` say.
     fn name(&self) -> Name;
 
-    /// Returns what it is, `ext4` say.
+    /// Returns what it is: `ext4`, or the name of the disk that is stacked there.
     fn kind(&self) -> Name;
 
-    /// Makes the holder let go of the whole of its window.
+    /// Makes the holder let go of all it holds. What is left is to be waited for.
     ///
-    /// The gate refuses the window and a grace period has passed: no access begins or goes on.
+    /// The gate refuses its place and a grace period has passed: no DAX access begins or goes on.
     /// Sleeps; called without locks of the DAX core.
-    fn let_go(&self, event: &Event, stuck: &mut Stuck) -> Report;
+    fn let_go(self, event: &Event) -> (Report, Option<Left>);
 }
 
-/// Somebody found on a block device.
-pub(crate) enum Found {
-    /// A mounted file system.
-    Filesystem(Filesystem),
-    /// Somebody else: device-mapper, an exclusive opener.
-    Stranger(Stranger),
+/// Why a holder has not let go.
+pub(crate) enum Left {
+    /// A file system's pages are pinned.
+    Pins(Stuck),
+    /// A stacked device may still have the memory mapped.
+    Mapping(Unreleased),
+    /// Somebody unknown has claimed the device.
+    Claim(BlockDevice),
+    /// There was no memory to note who: wait for all.
+    Unlisted,
 }
-
-impl Found {
-    /// Looks who holds `device`, whose bytes of the disk are `window`.
-    ///
-    /// `Ok(None)`: nobody. `EAGAIN`: a file system that is being mounted or unmounted.
-    pub(crate) fn on(device: BlockDevice, window: Range) -> Result<Option<Self>> {
-        if let Some(sb) = device.super_block()? {
-            return Ok(Some(Self::Filesystem(Filesystem::new(device, sb, window))));
-        }
-        Ok(device
-            .claimed()
-            .then(|| Self::Stranger(Stranger::new(device))))
-    }
-
-    /// Returns it as a holder.
-    pub(crate) fn holder(&self) -> &dyn Holder {
-        match self {
-            Self::Filesystem(filesystem) => filesystem,
-            Self::Stranger(stranger) => stranger,
-        }
-    }
-}
-
-pub(crate) use self::filesystem::Stuck;

@@ -11,12 +11,16 @@ mod disks;
 mod event;
 mod fanout;
 mod gate;
+mod gates;
 mod holders;
 mod observe;
+mod place;
 mod range;
 mod registry;
 mod shim;
+mod stack;
 mod sys;
+mod translation;
 
 use kernel::prelude::*;
 

@@ -256,14 +256,15 @@ impl RangeSet {
         Ok(())
     }
 
-    /// Returns the part of the set that lies in `window`, in the coordinates of the disk.
-    pub(crate) fn clip(&self, window: Range) -> Result<Self> {
-        self.collect(window, Some)
-    }
-
     /// Returns the part of the set that lies in `window`, in the window's own coordinates.
     pub(crate) fn translate(&self, window: Range) -> Result<Self> {
-        self.collect(window, |range| range.shift_down(window.start))
+        let (lo, hi) = overlapping(&self.members, window);
+        let mut members = KVec::with_capacity(hi - lo, GFP_KERNEL)?;
+        for part in self.within(window) {
+            // INVARIANT: Cutting members and moving them all alike keeps order and gaps.
+            members.extend_from_slice(part.shift_down(window.start).as_slice(), GFP_KERNEL)?;
+        }
+        Ok(Self { members })
     }
 
     /// Creates a set from a sorted, disjoint and coalesced list, as [`insert_within`] makes it.
@@ -274,17 +275,17 @@ impl RangeSet {
         Ok(Self { members: copy })
     }
 
-    /// Collects the part of every member that lies in `window`, moved by `place`.
-    fn collect(&self, window: Range, place: impl Fn(Range) -> Option<Range>) -> Result<Self> {
+    /// Iterates over the parts of the members that lie in `window`, in the coordinates of the disk.
+    pub(crate) fn within(&self, window: Range) -> impl Iterator<Item = Range> + '_ {
         let (lo, hi) = overlapping(&self.members, window);
-        let mut members = KVec::with_capacity(hi - lo, GFP_KERNEL)?;
-        for member in &self.members[lo..hi] {
-            if let Some(part) = member.intersect(window).and_then(&place) {
-                // INVARIANT: Cutting members and moving them all alike keeps order and gaps.
-                members.push(part, GFP_KERNEL)?;
-            }
-        }
-        Ok(Self { members })
+        let part = move |member: &Range| member.intersect(window);
+        self.members[lo..hi].iter().filter_map(part)
+    }
+
+    /// Returns the smallest range that covers the whole set.
+    pub(crate) fn hull(&self) -> Option<Range> {
+        let (first, last) = (self.members.first()?, self.members.last()?);
+        Some(first.hull(*last))
     }
 
     /// Returns whether a byte of `range` is in the set.

@@ -152,9 +152,9 @@ impl Row {
         }
     }
 
-    /// Returns whether this is the row of the holder with that name at that place.
-    pub(crate) fn is(&self, name: &Name, window: Range) -> bool {
-        self.window == window && self.name.as_c_str() == name.as_c_str()
+    /// Returns whether this is the row of whoever holds the block device of that name.
+    pub(crate) fn is(&self, name: &Name) -> bool {
+        self.name == *name
     }
 }
 
@@ -213,28 +213,26 @@ impl Registry {
         &self.rows
     }
 
-    /// Returns the row of a holder. `None`: no memory for it; the event itself goes on.
-    pub(crate) fn row(&mut self, name: Name, kind: Name, window: Range) -> Option<&mut Row> {
-        let at = self.rows.iter().position(|row| row.is(&name, window));
-        let at = match at {
-            Some(at) => at,
-            None => {
-                self.rows
-                    .push(Row::fresh(name, kind, window), GFP_KERNEL)
-                    .ok()?;
-                self.rows.len() - 1
+    /// Writes down what a holder was told and has answered. Without memory for a row it is not
+    /// listed; the event itself goes on.
+    pub(crate) fn told(&mut self, mut row: Row) {
+        row.events = 1;
+        match self.rows.iter_mut().find(|known| known.is(&row.name)) {
+            Some(known) => {
+                row.events += known.events;
+                *known = row;
             }
-        };
-        let row = self.rows.get_mut(at)?;
-        row.kind = kind;
-        Some(row)
+            None => {
+                let _ = self.rows.push(row, GFP_KERNEL);
+            }
+        }
     }
 
-    /// Marks the holders of `window` as gone quiet or as going on.
-    pub(crate) fn set_state(&mut self, window: Range, state: HolderState) {
-        for row in self.rows.iter_mut().filter(|row| row.window == window) {
-            row.state = state;
-        }
+    /// Says that the holder of the block device `name` has let go after all, and returns its row.
+    pub(crate) fn let_go(&mut self, name: &Name) -> Option<&mut Row> {
+        let row = self.rows.iter_mut().find(|row| row.is(name))?;
+        row.state = HolderState::Down;
+        Some(row)
     }
 
     /// Forgets the holders, not the events.

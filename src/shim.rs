@@ -3,8 +3,8 @@
 //! The shim: our object for one attached disk, and the life of events on it.
 //!
 //! Locks, outer to inner: the parent's device lock - the table of disks and a disk's own, both held
-//! for a moment - `handling` - `removal` - `stuck` - `registry` -
-//! the gate's. A callback of the DAX core takes none but `pending` (a spinlock) and the gate's, and
+//! for a moment - `handling` - `removal` - `unreleased` - `stuck` - `registry` - the list of gates -
+//! a gate's. A callback of the DAX core takes none but `pending` (a spinlock) and the gate's, and
 //! `removal` if nobody announced the removal: whoever holds `handling` waits for grace periods that
 //! such a callback would hold up.
 
@@ -31,7 +31,11 @@ use crate::{
         Unsettled, //
     },
     gate::Gate,
-    holders::Stuck,
+    gates,
+    holders::{
+        Stuck,
+        Unreleased, //
+    },
     observe::announce,
     range::{
         Range,
@@ -39,9 +43,9 @@ use crate::{
     },
     registry::{
         Done,
-        HolderState,
         Registry, //
     },
+    stack::Stack,
     sys::{
         block::Disk,
         dax::{
@@ -90,13 +94,12 @@ use kernel::{
 
 /// How a disk is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
 pub(crate) enum State {
     /// Not attached: no front is published.
     Detached,
     /// Attached, nothing has failed.
     Active,
-    /// An event was accepted; ranges are refused.
+    /// An event was accepted, here or on another disk under the same holder; ranges are refused.
     Failed,
     /// The disk is going.
     Removing,
@@ -112,15 +115,15 @@ impl State {
             Self::Removing => "removing",
         }
     }
+}
 
-    const fn from_u32(value: u32) -> Self {
-        match value {
-            1 => Self::Active,
-            2 => Self::Failed,
-            3 => Self::Removing,
-            _ => Self::Detached,
-        }
-    }
+/// How far the shim is in its life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum Life {
+    Detached,
+    Attached,
+    Removing,
 }
 
 /// An attached disk.
@@ -129,11 +132,12 @@ pub(crate) struct Shim {
     // Before the gate that its operations ask.
     front: Front<Gate>,
     gate: Arc<Gate>,
+    _listed: gates::Listed,
     grace: GracePeriod,
     disk: Arc<Disk>,
     pages: Pages,
     policy: Arc<PolicyCell>,
-    state: Atomic<u32>,
+    life: Atomic<u32>,
     sequence: Atomic<u64>,
     /// The whole disk was swept for its removal.
     swept: Atomic<bool>,
@@ -151,6 +155,9 @@ pub(crate) struct Shim {
     /// File systems with pinned pages; the worker tries them again.
     #[pin]
     stuck: Mutex<KVec<Stuck>>,
+    /// Stacked disks that have not let go of the memory; the worker has the agent try again.
+    #[pin]
+    unreleased: Mutex<KVec<Unreleased>>,
     /// The removal that goes on, and its barrier.
     #[pin]
     removal: Mutex<Option<Removal>>,
@@ -170,11 +177,12 @@ impl Shim {
         policy: Arc<PolicyCell>,
     ) -> Result<Arc<Self>> {
         let pages = Pages::new(
-            lower.first_pfn()?,
+            lower.frames(0, 1)?.0,
             (disk.bytes() / PAGE_SIZE as u64) as usize,
         );
         let gate = Arc::pin_init(Gate::new(lower), GFP_KERNEL)?;
         let front = Front::new(gate.clone())?;
+        let listed = gates::Listed::new(gate.clone(), pages)?;
         let grace = GracePeriod::new()?;
         let registry = Registry::new()?;
         let mut whole = RangeSet::new();
@@ -183,11 +191,12 @@ impl Shim {
             pin_init!(Self {
                 front,
                 gate,
+                _listed: listed,
                 grace,
                 disk,
                 pages,
                 policy,
-                state: Atomic::new(State::Detached as u32),
+                life: Atomic::new(Life::Detached as u32),
                 sequence: Atomic::new(0),
                 swept: Atomic::new(false),
                 put_offs: Atomic::new(0),
@@ -195,6 +204,7 @@ impl Shim {
                 handling <- new_mutex!(Some(whole), "dax_holder::Shim::handling"),
                 registry <- new_mutex!(registry, "dax_holder::Shim::registry"),
                 stuck <- new_mutex!(KVec::new(), "dax_holder::Shim::stuck"),
+                unreleased <- new_mutex!(KVec::new(), "dax_holder::Shim::unreleased"),
                 removal <- new_mutex!(None, "dax_holder::Shim::removal"),
                 work <- new_work!("dax_holder::Shim::work"),
             }),
@@ -214,18 +224,41 @@ impl Shim {
 
     /// Returns the state. A snapshot.
     pub(crate) fn state(&self) -> State {
-        State::from_u32(self.state.load(ordering::Acquire))
+        let life = self.life.load(ordering::Acquire);
+        if life == Life::Removing as u32 {
+            State::Removing
+        } else if life == Life::Detached as u32 {
+            State::Detached
+        } else if self.gate.is_open() {
+            State::Active
+        } else {
+            State::Failed
+        }
     }
 
-    /// Changes the state; what is being removed stays so, whoever comes late.
-    fn set_state(&self, state: State) {
-        let mut now = self.state.load(ordering::Relaxed);
-        while now != State::Removing as u32 {
-            match self.state.cmpxchg(now, state as u32, ordering::Full) {
+    /// Goes on in life; what is being removed stays so, whoever comes late.
+    fn enter(&self, life: Life) {
+        let mut now = self.life.load(ordering::Relaxed);
+        while now != Life::Removing as u32 {
+            match self.life.cmpxchg(now, life as u32, ordering::Full) {
                 Ok(_) => return,
                 Err(changed) => now = changed,
             }
         }
+    }
+
+    /// Looks what is stacked on the disk, and what `ranges` are to it.
+    pub(crate) fn stack(&self, ranges: &RangeSet) -> Option<Stack> {
+        let stack = Stack::above(&self.disk, self.pages, ranges);
+        stack
+            .inspect_err(|e| {
+                let disk = self.disk.name().as_str();
+                pr_warn!(
+                    "{disk}: what is stacked on it is not known: error {}\n",
+                    e.to_errno()
+                );
+            })
+            .ok()
     }
 
     /// Has the worker look.
@@ -277,7 +310,6 @@ impl Shim {
         if kind != Kind::Failure {
             self.gate.close();
         } else {
-            self.set_state(State::Failed);
             // On ENOMEM the whole gate is closed: more is refused than has failed, never less.
             if self.gate.fail(&event.ranges).is_err() {
                 pr_warn!(
@@ -288,6 +320,7 @@ impl Shim {
         }
         trace::gate_closed(disk, event.seq, event.ranges.bytes());
         self.grace.wait();
+        let stack = self.stack(&event.ranges);
         let outcome = fanout::run(
             &Site {
                 disk: &self.disk,
@@ -296,13 +329,17 @@ impl Shim {
                 grace: &self.grace,
                 policy: self.policy.get(),
                 registry: &self.registry,
+                stack: stack.as_ref(),
+                unreleased: &self.unreleased,
             },
             &event,
         );
+        drop(stack);
         let Outcome {
             holders,
             result,
             stuck,
+            unreleased,
             strangers,
             unlisted,
             front_holder,
@@ -310,6 +347,7 @@ impl Shim {
             late,
         } = outcome;
         self.keep_stuck(stuck);
+        let unlisted = self.keep_unreleased(unreleased) | unlisted;
         if kind == Kind::Failure {
             self.put_off(&event, &unsettled);
         }
@@ -380,6 +418,43 @@ impl Shim {
         Self::kick(self);
     }
 
+    /// Has the worker see to stacked disks that have not let go. Returns whether there was no memory
+    /// to note one.
+    fn keep_unreleased(self: ArcBorrow<'_, Self>, found: KVec<Unreleased>) -> bool {
+        if found.is_empty() {
+            return false;
+        }
+        let mut lost = false;
+        let mut list = self.unreleased.lock();
+        for unreleased in found {
+            lost |= push(&mut list, unreleased).is_err();
+        }
+        drop(list);
+        Self::kick(self);
+        lost
+    }
+
+    /// Has the agent try again where it is time. Returns whether no stacked disk is left.
+    fn retry_unreleased(&self) -> bool {
+        let mut list = self.unreleased.lock();
+        list.retain(|unreleased| {
+            let released = unreleased.retry();
+            if released {
+                pr_info!(
+                    "{}: {} on {} has let go\n",
+                    self.disk.name().as_str(),
+                    unreleased.upper.name().as_str(),
+                    unreleased.name.as_str()
+                );
+                if let Some(row) = self.registry.lock().let_go(&unreleased.name) {
+                    row.result = 0;
+                }
+            }
+            !released
+        });
+        list.is_empty()
+    }
+
     /// Tries the stuck file systems again. Returns whether none is left.
     fn retry_stuck(&self) -> bool {
         // Off the lock: the last reference to a super block unmounts it.
@@ -387,10 +462,10 @@ impl Shim {
         for stuck in list.iter_mut() {
             stuck.retry();
             if stuck.len() == 0 {
-                let _ = self.gate.mark_quiet(stuck.window);
-                self.registry
-                    .lock()
-                    .set_state(stuck.window, HolderState::Down);
+                if let Some(window) = stuck.quiet {
+                    let _ = self.gate.mark_quiet(window);
+                }
+                self.registry.lock().let_go(&stuck.name);
             }
         }
         list.retain(|stuck| stuck.len() > 0);
@@ -454,7 +529,7 @@ impl Shim {
                     .window()
                     .is_none_or(|window| self.gate.refuses(window))
         });
-        if busy || !self.stuck.lock().is_empty() {
+        if busy || self.waits() {
             return Err(EBUSY);
         }
         self.gate.open();
@@ -464,18 +539,22 @@ impl Shim {
             return Err(EBUSY);
         }
         self.registry.lock().forget_holders();
-        self.set_state(State::Active);
         Ok(())
+    }
+
+    /// Returns whether the worker waits for somebody to let go.
+    fn waits(&self) -> bool {
+        !self.stuck.lock().is_empty() || !self.unreleased.lock().is_empty()
     }
 }
 
-/// Adds `stuck` to `list`; gives it back if there is no memory.
-fn push(list: &mut KVec<Stuck>, stuck: Stuck) -> Result<(), Stuck> {
+/// Adds `item` to `list`; gives it back if there is no memory.
+fn push<T>(list: &mut KVec<T>, item: T) -> Result<(), T> {
     if list.reserve(1, GFP_KERNEL).is_err() {
-        return Err(stuck);
+        return Err(item);
     }
     // There is room now.
-    let _ = list.push_within_capacity(stuck);
+    let _ = list.push_within_capacity(item);
     Ok(())
 }
 
@@ -541,7 +620,7 @@ impl WorkItem for Shim {
                 continue;
             }
             // Both, always: a removal's barrier opens only when nothing is stuck either.
-            let free = this.retry_stuck();
+            let free = this.retry_stuck() & this.retry_unreleased();
             match Shim::settle_removal(this.as_arc_borrow(), free) {
                 // Once the barrier is released, what is still stuck must not be looked at.
                 Settled::Released => return,

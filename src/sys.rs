@@ -7,6 +7,8 @@ pub(crate) mod bus;
 pub(crate) mod dax;
 pub(crate) mod module;
 pub(crate) mod page_map;
+pub(crate) mod process;
+pub(crate) mod stacking;
 pub(crate) mod super_block;
 pub(crate) mod trace;
 pub(crate) mod work;

@@ -2,7 +2,10 @@
 
 //! File systems: shutdown, and the sweep of every mapping, per inode and not per page.
 
-use super::Holder;
+use super::{
+    Holder,
+    Left, //
+};
 use crate::{
     event::{
         Event,
@@ -32,11 +35,22 @@ use kernel::{
     }, //
 };
 
-/// A mounted file system on a block device of the disk.
+/// How a file system reaches its data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// In place, as far as it is mounted with DAX.
+    Direct,
+    /// By I/O, for something between it and the disk does not pass DAX on.
+    Cached,
+    /// By I/O, and all of that fails already.
+    CutOff,
+}
+
+/// A mounted file system.
 pub(crate) struct Filesystem {
     device: BlockDevice,
     sb: ActiveSuper,
-    window: Range,
+    access: Access,
 }
 
 /// Inodes with pinned pages, kept until the pins have gone.
@@ -48,20 +62,21 @@ pub(crate) struct Stuck {
     inodes: KVec<Inode>,
     // Never read: it keeps the super block of the inodes.
     _sb: Option<ActiveSuper>,
-    name: Name,
-    /// The holder's bytes of the disk.
-    pub(crate) window: Range,
+    /// What the file system holds.
+    pub(crate) name: Name,
+    /// The bytes of the disk that nobody maps once the pins have gone, if that can be told.
+    pub(crate) quiet: Option<Range>,
     since: Instant<Monotonic>,
 }
 
 impl Stuck {
     /// Starts an empty list for a holder.
-    pub(crate) fn new(name: Name, window: Range) -> Self {
+    fn new(name: Name) -> Self {
         Self {
             inodes: KVec::new(),
             _sb: None,
             name,
-            window,
+            quiet: None,
             since: Instant::now(),
         }
     }
@@ -103,9 +118,9 @@ impl fmt::Display for Stuck {
 }
 
 impl Filesystem {
-    /// The file system `sb` on `device`, whose bytes of the disk are `window`.
-    pub(crate) fn new(device: BlockDevice, sb: ActiveSuper, window: Range) -> Self {
-        Self { device, sb, window }
+    /// The file system `sb` on `device`.
+    pub(crate) fn new(device: BlockDevice, sb: ActiveSuper, access: Access) -> Self {
+        Self { device, sb, access }
     }
 
     /// Returns the super block.
@@ -116,11 +131,6 @@ impl Filesystem {
     /// Returns the block device.
     pub(crate) fn device(&self) -> &BlockDevice {
         &self.device
-    }
-
-    /// Returns its bytes of the disk.
-    pub(crate) fn window(&self) -> Range {
-        self.window
     }
 
     /// Walks the inodes with DAX mappings or entries, keeps the pinned ones, and counts.
@@ -141,16 +151,24 @@ impl Filesystem {
         report
     }
 
-    /// The memory goes, but still works: save what can be saved.
+    /// The memory goes, but still works: save what can be saved. Or nothing can be written any more,
+    /// so that what is tried to be saved is known to be lost.
     fn leave(&self, stuck: &mut Stuck) -> Report {
         // Unmapping first makes every process that writes stop; what it wrote stays tagged as
         // dirty. Pinned inodes are kept before the block layer evicts what nobody uses: that
         // eviction would wait for the pins.
         let unmapped = self.walk(stuck, Inode::unmap);
+        // A shutdown in the middle of a write makes ext4 7.3 forget to convert unwritten extents,
+        // while fsync() succeeds; so there must be none.
+        if self.access == Access::Cached {
+            if let Some(_frozen) = self.device.freeze() {
+                let _ = self.sb.shutdown();
+            }
+        }
         // Write back and shut down, as del_gendisk() will once more, in vain.
         self.device.mark_dead();
         // A pinned inode is in the list already.
-        let swept = self.walk(&mut Stuck::new(self.name(), self.window), Inode::sweep);
+        let swept = self.walk(&mut Stuck::new(self.name()), Inode::sweep);
         Report {
             inodes: unmapped.inodes.max(swept.inodes),
             pages: unmapped.pages.max(swept.pages),
@@ -166,15 +184,6 @@ impl Filesystem {
         report.result = down;
         report
     }
-
-    /// Keeps the super block for as long as inodes of it are stuck.
-    pub(crate) fn into_stuck(self, mut stuck: Stuck) -> Option<Stuck> {
-        if stuck.inodes.is_empty() {
-            return None;
-        }
-        stuck._sb = Some(self.sb);
-        Some(stuck)
-    }
 }
 
 impl Holder for Filesystem {
@@ -186,10 +195,18 @@ impl Holder for Filesystem {
         self.sb.kind()
     }
 
-    fn let_go(&self, event: &Event, stuck: &mut Stuck) -> Report {
-        match event.kind {
-            Kind::Removal => self.leave(stuck),
-            Kind::Failure | Kind::Surprise => self.fall(stuck),
+    fn let_go(self, event: &Event) -> (Report, Option<Left>) {
+        let mut stuck = Stuck::new(self.name());
+        let report = match event.kind {
+            Kind::Removal => self.leave(&mut stuck),
+            _ if self.access == Access::CutOff => self.leave(&mut stuck),
+            Kind::Failure | Kind::Surprise => self.fall(&mut stuck),
+        };
+        if stuck.inodes.is_empty() {
+            return (report, None);
         }
+        // For as long as inodes of it are stuck.
+        stuck._sb = Some(self.sb);
+        (report, Some(Left::Pins(stuck)))
     }
 }

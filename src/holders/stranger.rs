@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Holders that are not file systems: device-mapper tables, exclusive openers.
+//! Holders that are neither file systems nor stacked disks, and use the front.
 //!
-//! Not supported yet: making them let go. They are never reported as handled, and a removal waits
-//! until they have closed the device.
+//! Nothing makes them let go. They are never reported as handled, and a removal waits until they
+//! have closed the device.
 
 use super::{
     Holder,
-    Stuck, //
+    Left, //
 };
 use crate::{
     event::Event,
@@ -20,32 +20,18 @@ use crate::{
 use kernel::prelude::*;
 
 /// Somebody who has claimed a block device of the disk.
-pub(crate) struct Stranger {
-    device: BlockDevice,
-}
-
-impl Stranger {
-    /// The unknown holder of `device`.
-    pub(crate) fn new(device: BlockDevice) -> Self {
-        Self { device }
-    }
-
-    /// Returns the block device, to see when it is let go of.
-    pub(crate) fn into_device(self) -> BlockDevice {
-        self.device
-    }
-}
+pub(crate) struct Stranger(pub(crate) BlockDevice);
 
 impl Holder for Stranger {
     fn name(&self) -> Name {
-        self.device.name()
+        self.0.name()
     }
 
     fn kind(&self) -> Name {
         Name::new("claimed")
     }
 
-    fn let_go(&self, _event: &Event, _stuck: &mut Stuck) -> Report {
-        Report::of(Err(EOPNOTSUPP))
+    fn let_go(self, _event: &Event) -> (Report, Option<Left>) {
+        (Report::of(Err(EOPNOTSUPP)), Some(Left::Claim(self.0)))
     }
 }

@@ -5,11 +5,16 @@
 use super::command;
 use crate::{
     event::Source,
+    range::{
+        Range,
+        RangeSet, //
+    },
     registry::Row,
     shim::{
         Shim,
         State, //
-    }, //
+    },
+    sys::block::BlockDevice, //
 };
 use kernel::{
     debugfs::{
@@ -67,17 +72,38 @@ fn holders(shim: &Arc<Shim>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if shim.state() == State::Removing {
         return Ok(());
     }
-    for device in shim.disk().block_devices() {
-        let (name, Some(window)) = (device.name(), device.window()) else {
-            continue;
-        };
-        let called = |row: &Row| row.is(&name, window);
-        if shim.registry().lock().rows().iter().any(called) {
-            continue;
+    let stack = shim.stack(&RangeSet::new());
+    let mut listed = |device: &BlockDevice, window: Range| -> fmt::Result {
+        let name = device.name();
+        if shim
+            .registry()
+            .lock()
+            .rows()
+            .iter()
+            .any(|row| row.is(&name))
+        {
+            return Ok(());
         }
+        let upper = stack.as_ref().and_then(|stack| stack.on(&name));
         // Without a reference: the last one would unmount, in here.
-        if let Some(kind) = device.kind() {
-            row(f, &Row::fresh(name, kind, window))?;
+        match upper
+            .map(|layer| *layer.disk.name())
+            .or_else(|| device.kind())
+        {
+            Some(kind) => row(f, &Row::fresh(name, kind, window)),
+            None => Ok(()),
+        }
+    };
+    for device in shim.disk().block_devices() {
+        if let Some(window) = device.window() {
+            listed(&device, window)?;
+        }
+    }
+    for layer in stack.iter().flat_map(|stack| stack.top_down()) {
+        if let Some(window) = layer.footprint().hull() {
+            for device in layer.disk.block_devices() {
+                listed(&device, window)?;
+            }
         }
     }
     Ok(())

@@ -7,13 +7,11 @@
 //! refused before anything is withdrawn.
 
 use super::{
+    Life,
     Shim,
     State, //
 };
-use crate::{
-    range::Range,
-    sys::dax, //
-};
+use crate::sys::dax;
 use kernel::prelude::*;
 
 /// References to the lower device when nobody uses it: nd_pmem's and the gate's.
@@ -54,9 +52,7 @@ impl Shim {
             return Err(EBUSY);
         }
         self.front.publish(&self.disk)?;
-        // A failure may have been reported since the slot is ours.
-        let failed = self.gate.refuses(Range::whole(self.disk.bytes()));
-        self.set_state(if failed { State::Failed } else { State::Active });
+        self.enter(Life::Attached);
         Ok(())
     }
 
@@ -68,7 +64,7 @@ impl Shim {
     pub(crate) fn unpublish(&self) -> Result {
         let _handling = self.handling.lock();
         if !matches!(self.state(), State::Active | State::Failed)
-            || !self.stuck.lock().is_empty()
+            || self.waits()
             || self.front_in_use()
         {
             return Err(EBUSY);
@@ -81,7 +77,7 @@ impl Shim {
             }
             return Err(EBUSY);
         }
-        self.set_state(State::Detached);
+        self.enter(Life::Detached);
         Ok(())
     }
 

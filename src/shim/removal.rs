@@ -3,6 +3,7 @@
 //! The removal of a disk: the soft phase, the barrier, and who it waits for.
 
 use super::{
+    Life,
     Shim,
     State, //
 };
@@ -134,7 +135,7 @@ impl Shim {
     /// device lock is held. Sleeps.
     pub(crate) fn remove(this: ArcBorrow<'_, Self>) {
         let mut spare = this.handling.lock();
-        this.set_state(State::Removing);
+        this.enter(Life::Removing);
         dax::withdraw(&this.disk);
         this.take_barrier();
         // The worker reports while this goes on, which may wait for pins as upstream does.
@@ -148,7 +149,7 @@ impl Shim {
     pub(super) fn confirm(this: ArcBorrow<'_, Self>) -> Result {
         if this.state() != State::Removing {
             // No soft phase announced it. Nothing may be waited for here; the worker does.
-            this.set_state(State::Removing);
+            this.enter(Life::Removing);
             this.gate.close();
             this.take_barrier();
             Self::kick(this);
@@ -216,6 +217,9 @@ impl Shim {
                 );
                 for stuck in this.stuck.lock().iter() {
                     pr_info!("{}: {stuck}\n", disk.as_str());
+                }
+                for unreleased in this.unreleased.lock().iter() {
+                    pr_info!("{}: {unreleased}\n", disk.as_str());
                 }
             }
             return Settled::Waiting { cost_ms };
@@ -325,6 +329,9 @@ impl Shim {
         }
         for stuck in self.stuck.lock().iter() {
             f.write_fmt(fmt!("{stuck}\n"))?;
+        }
+        for unreleased in self.unreleased.lock().iter() {
+            f.write_fmt(fmt!("{unreleased}\n"))?;
         }
         Ok(())
     }

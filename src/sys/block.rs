@@ -25,7 +25,7 @@ use kernel::{
 };
 
 /// A short name, as in `/sys/block`, kept inline because it is needed when there is no memory.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Name {
     bytes: [u8; Name::SIZE],
 }
@@ -102,6 +102,18 @@ impl Disk {
         }
     }
 
+    /// Takes another reference.
+    pub(crate) fn get(&self) -> Self {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::dh_disk_get(self.as_raw()) };
+        // INVARIANT: The reference was just taken.
+        Self {
+            disk: self.disk,
+            name: self.name,
+            bytes: self.bytes,
+        }
+    }
+
     pub(super) fn as_raw(&self) -> *mut bindings::gendisk {
         self.disk.as_ptr()
     }
@@ -145,6 +157,21 @@ impl Disk {
             disk: self,
             next: 0,
         }
+    }
+
+    /// Returns whether it is a disk of device-mapper.
+    pub(crate) fn is_device_mapper(&self) -> bool {
+        // SAFETY: Valid by the type invariant; the name does not change.
+        unsafe { bindings::dh_disk_is_dm(self.as_raw()) }
+    }
+
+    /// Ends all I/O to the disk, that which waits too, with an error, for ever; the file systems on
+    /// it are shut down. As for a disk that was pulled.
+    ///
+    /// Sleeps, takes `s_umount` shared. I/O that the driver has begun goes on.
+    pub(crate) fn mark_dead(&self) {
+        // SAFETY: Valid by the type invariant; a disk that is gone already may be marked too.
+        unsafe { bindings::blk_mark_disk_dead(self.as_raw()) };
     }
 
     /// Returns whether anybody has claimed the disk or a part of it: a mounted file system, a
@@ -254,6 +281,17 @@ impl BlockDevice {
         })
     }
 
+    /// Returns the device number.
+    pub(crate) fn number(&self) -> u32 {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::dh_bdev_number(self.bdev.as_ptr()) }
+    }
+
+    /// Returns the raw pointer, for `sys`.
+    pub(super) fn as_raw(&self) -> *mut bindings::block_device {
+        self.bdev.as_ptr()
+    }
+
     /// Returns the size in bytes of an allocation group of the XFS on this block device.
     ///
     /// `None` if it cannot be read. Reads the first page of the device; sleeps.
@@ -296,6 +334,17 @@ impl BlockDevice {
         Ok(NonNull::new(sb).map(|sb| unsafe { ActiveSuper::from_raw(sb) }))
     }
 
+    /// Freezes the file system on it: everything is written back, nothing is being written. `None`
+    /// if that fails.
+    ///
+    /// Sleeps until those who are inside a write have left it.
+    pub(crate) fn freeze(&self) -> Option<Frozen<'_>> {
+        // SAFETY: Valid by the type invariant; the caller holds no lock of the block layer.
+        let frozen = unsafe { bindings::bdev_freeze(self.bdev.as_ptr()) };
+        // INVARIANT: Just frozen.
+        (frozen == 0).then_some(Frozen(self))
+    }
+
     /// Takes the file systems on it down in good order, as `del_gendisk()` does: everything that
     /// can be is written back, unused inodes go, `->shutdown` is called.
     ///
@@ -310,5 +359,19 @@ impl Drop for BlockDevice {
     fn drop(&mut self) {
         // SAFETY: By the type invariant we own the reference.
         unsafe { bindings::dh_bdev_put(self.bdev.as_ptr()) };
+    }
+}
+
+/// A frozen file system; dropping it thaws.
+///
+/// # Invariants
+///
+/// The block device was frozen, and not thawed in return.
+pub(crate) struct Frozen<'a>(&'a BlockDevice);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        // SAFETY: Valid by its invariant, and frozen by ours.
+        unsafe { bindings::bdev_thaw(self.0.bdev.as_ptr()) };
     }
 }

@@ -98,10 +98,12 @@ impl DaxDevice {
         unsafe { bindings::dax_write_cache_enabled(self.as_raw()) }
     }
 
-    /// Returns the page frame number of the first page.
+    /// Returns the page frame number of page `first`, and for how many pages, at most `pages`, the
+    /// numbers go on from there.
     ///
-    /// In recovery mode, because page 0 may be known as bad and still has a number.
-    pub(crate) fn first_pfn(&self) -> Result<c_ulong> {
+    /// In recovery mode, because pages that are known as bad have numbers too; a gate below does
+    /// not refuse that. Fails if a device is dead.
+    pub(crate) fn frames(&self, first: u64, pages: u64) -> Result<(c_ulong, u64)> {
         let mut pfn = 0;
         let _lock = ReadLock::new();
         // SAFETY: Valid by the type invariant; the read lock that the call demands is held, the
@@ -109,8 +111,8 @@ impl DaxDevice {
         let pages = unsafe {
             bindings::dax_direct_access(
                 self.as_raw(),
-                0,
-                1,
+                first as c_ulong,
+                pages.min(c_long::MAX as u64) as c_long,
                 bindings::dax_access_mode_DAX_RECOVERY_WRITE,
                 ptr::null_mut(),
                 &mut pfn,
@@ -119,7 +121,19 @@ impl DaxDevice {
         if pages < 0 {
             return Err(Error::from_errno(pages as c_int));
         }
-        Ok(pfn)
+        Ok((pfn, pages as u64))
+    }
+
+    /// Tells whoever has claimed the holder slot of a failure of `len` bytes at byte `offset`.
+    ///
+    /// The caller pins the holder's super block: a file system gives the slot back without a grace
+    /// period (`fs_put_dax()`), so without the pin the handler could run on freed memory. Sleeps,
+    /// for as long as the handler takes.
+    pub(crate) fn notify(&self, offset: u64, len: u64, flags: c_int) -> Result {
+        // SAFETY: Valid by the type invariant; the holder by the rule above.
+        kernel::error::to_result(unsafe {
+            bindings::dax_holder_notify_failure(self.as_raw(), offset, len, flags)
+        })
     }
 
     /// Makes this the DAX device that later users of `disk` get.
@@ -363,15 +377,9 @@ impl<T: FrontOperations> Front<T> {
         self.device.holder()
     }
 
-    /// Forwards a failure of `len` bytes at byte `offset` of the disk to the front's own holder.
-    ///
-    /// The caller pins the holder's super block: a file system gives the slot back without a grace
-    /// period (`fs_put_dax()`), so without the pin the handler could run on freed memory.
-    pub(crate) fn notify(&self, offset: u64, len: u64, flags: c_int) -> Result {
-        // SAFETY: Valid by the invariant of `DaxDevice`; the holder by the rule above.
-        kernel::error::to_result(unsafe {
-            bindings::dax_holder_notify_failure(self.device.as_raw(), offset, len, flags)
-        })
+    /// Returns the front as a DAX device.
+    pub(crate) fn device(&self) -> &DaxDevice {
+        &self.device
     }
 
     /// Refuses every access from now on, for ever, and waits for those that have begun.
@@ -426,11 +434,17 @@ impl<T: FrontOperations> Front<T> {
         pfn: *mut c_ulong,
     ) -> c_long {
         let recovery = mode == bindings::dax_access_mode_DAX_RECOVERY_WRITE;
+        // Only `DaxDevice::frames()` asks for no address in this mode: it reaches no memory, and
+        // wants to know where a stacked device lies whatever is refused.
+        let question = recovery && address.is_null();
         // SAFETY: By this function's own contract.
         let admitted = unsafe { Self::owner(device) }.and_then(|owner| {
-            owner
-                .admit(first as u64, pages as u64, recovery)
-                .map(|pages| (owner, pages))
+            let pages = pages as u64;
+            if question {
+                return Ok((owner, pages));
+            }
+            let pages = owner.admit(first as u64, pages, recovery)?;
+            Ok((owner, pages))
         });
         let (owner, pages) = match admitted {
             Ok(x) => x,

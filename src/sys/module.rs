@@ -57,6 +57,12 @@ pub(crate) fn sleep_ms(ms: u32) {
     unsafe { bindings::dh_msleep(ms) };
 }
 
+/// Lets others run, if somebody waits. Callers may sleep.
+pub(crate) fn cond_resched() {
+    // SAFETY: Callers may sleep.
+    unsafe { bindings::dh_cond_resched() };
+}
+
 /// Returns the error that makes the system call start again, from the entry.
 pub(crate) fn restart_syscall() -> Error {
     // SAFETY: Sets a flag of the current task, which is in a system call.

@@ -4,9 +4,15 @@
 //!
 //! C header: [`include/linux/memremap.h`](srctree/include/linux/memremap.h).
 
-use crate::bindings;
+use crate::{
+    bindings,
+    range::Range, //
+};
 use core::ptr::NonNull;
-use kernel::ffi::c_ulong;
+use kernel::{
+    ffi::c_ulong,
+    page::PAGE_SIZE, //
+};
 
 /// The pages of a disk.
 ///
@@ -25,6 +31,16 @@ impl Pages {
     pub(crate) fn new(first: c_ulong, count: c_ulong) -> Self {
         // INVARIANT: What nd_pmem makes a disk of is one range of one page map.
         Self { first, count }
+    }
+
+    /// Returns the bytes of the disk that the `count` page frames from `first` on are, as far as
+    /// they are of this disk.
+    pub(crate) fn bytes(&self, first: c_ulong, count: u64) -> Option<Range> {
+        const PAGE: u64 = PAGE_SIZE as u64;
+
+        let index = (first as u64).checked_sub(self.first as u64)?;
+        let rest = (self.count as u64).checked_sub(index)?;
+        Range::new(index.checked_mul(PAGE)?, rest.min(count).checked_mul(PAGE)?).ok()
     }
 }
 

@@ -13,6 +13,8 @@
 mod event;
 #[path = "../../../src/range.rs"]
 mod range;
+#[path = "../../../src/translation.rs"]
+mod translation;
 
 #[path = "../../../src/observe"]
 mod observe {
@@ -23,6 +25,7 @@ mod coalescer_properties;
 mod command_properties;
 mod model;
 mod range_properties;
+mod translation_properties;
 
 /// How many random inputs each property sees.
 const CASES: u32 = 4000;
