@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * fsyncer write DIR LOG	write files and make them durable until an error comes
+ * fsyncer fsync DIR LOG	the same without mappings, for file systems without DAX
  * fsyncer verify DIR LOG	every file the log calls durable must be there and be right
  *
  * LOG must lie on another disk. A record says `I name seed pages` before a file is touched and
@@ -72,7 +73,7 @@ out:
 	return good;
 }
 
-static int do_write(const char *dir, const char *log)
+static int do_write(const char *dir, const char *log, bool dax)
 {
 	int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
 	const char *why = "";
@@ -89,7 +90,7 @@ static int do_write(const char *dir, const char *log)
 
 		snprintf(path, sizeof(path), "%s/f%d", dir, name);
 		dprintf(fd, "I %d %llu %zu\n", name, (unsigned long long)seed, pages);
-		if (!put(path, seed, pages, n % 3 == 2, &why)) {
+		if (!put(path, seed, pages, dax && n % 3 == 2, &why)) {
 			printf("STOPPED after %llu files: %s: %s\n", (unsigned long long)n, why,
 			       strerrorname_np(errno));
 			return 0;
@@ -145,9 +146,11 @@ static int do_verify(const char *dir, const char *log)
 int main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "write"))
-		return do_write(argv[2], argv[3]);
+		return do_write(argv[2], argv[3], true);
+	if (argc == 4 && !strcmp(argv[1], "fsync"))
+		return do_write(argv[2], argv[3], false);
 	if (argc == 4 && !strcmp(argv[1], "verify"))
 		return do_verify(argv[2], argv[3]);
-	fprintf(stderr, "usage: fsyncer write|verify DIR LOG\n");
+	fprintf(stderr, "usage: fsyncer write|fsync|verify DIR LOG\n");
 	return TROUBLE;
 }

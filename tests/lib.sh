@@ -289,7 +289,7 @@ partitions() {
 
 # Stripes of 2 MiB let both file systems place large files so that 2 MiB mappings are possible.
 mkx() { mkfs.xfs -q -f -K -m "reflink=0,rmapbt=${2:-1}" -d agcount=2,su=2m,sw=1 -l size=64m "$1"; }
-mke() { mkfs.ext4 -q -F -b 4096 -E nodiscard,stride=512,stripe_width=512,lazy_itable_init=0 -N 2048 "$1"; }
+mke() { mkfs.ext4 -q -F -b 4096 -E nodiscard,stride=512,stripe_width=512,lazy_itable_init=0 -N 2048 "${@:2}" "$1"; }
 
 # mnt DEVICE DIRECTORY: with DAX, and it must be real.
 mnt() {
@@ -303,23 +303,39 @@ umnt() {
 	for d; do umount "$d" || return 1; done
 }
 
-# clean: no processes, no mounts, nothing failed, attached, no partitions.
-clean() {
-	local p
+# tables_gone: every device-mapper table dh_*; a table sorts before what it lies on.
+tables_gone() {
+	local n
+	for n in /dev/mapper/dh_*; do
+		[ ! -b "$n" ] || dmsetup --noudevsync remove "${n##*/}" || return
+	done
+}
+
+# tidy: no processes, no mounts, no tables, every disk bound, attached, and nothing failed.
+tidy() {
+	local p s unbind=${PID[unbind]:-}
+	unset "PID[unbind]"		# it may wait for all the others
 	# A suspended table: who waits for it cannot be killed.
-	for p in /dev/mapper/dh_*; do [ ! -e "$p" ] || dmsetup --noudevsync resume "$p"; done
+	for p in /dev/mapper/dh_*; do [ ! -b "$p" ] || dmsetup --noudevsync resume "$p"; done
 	for p in "${PID[@]}"; do kill -KILL "$p" 2>/dev/null; done
 	for p in "${PID[@]}"; do wait_for 10 gone "$p" && wait "$p" 2>/dev/null; done
 	PID=()
 	while read -r p; do
 		umount "$p" 2>/dev/null || umount -l "$p"
 	done < <(awk -v t="$TMP" 'index($2, t) == 1 { print $2 }' /proc/mounts | sort -r)
-	for p in /dev/mapper/dh_*; do [ ! -e "$p" ] || dmsetup --noudevsync remove "$p"; done
+	tables_gone
+	[ -z "$unbind" ] || wait_for 10 gone "$unbind"
 	[ -b "$DEV" ] || bind_now
-	if loaded; then
-		[ "$(cat $S/state 2>/dev/null)" != failed ] || echo 1 >$S/clear
-		attached || echo 1 >$S/attached
-	fi
+	loaded || return 0
+	for s in /sys/block/pmem*/dax_holder; do
+		[ "$(cat "$s/state" 2>/dev/null)" != failed ] || echo 1 >"$s/clear"
+		[ "$(cat "$s/attached" 2>/dev/null)" = 1 ] || echo 1 >"$s/attached"
+	done
+}
+
+# clean: tidy, and no partitions.
+clean() {
+	tidy
 	wipefs -qa "$DEV" >/dev/null 2>&1
 	partx -d "$DEV" >/dev/null 2>&1
 	kill "${LOG_PID:-none}" 2>/dev/null

@@ -173,10 +173,10 @@ t "and both file systems mount through the front" both
 # ------------------------------------------------------------------------------ disks without DAX
 
 # nd_pmem drives these too: raw, without struct pages; sector, a btt with a disk of another name.
-# Unbound first, for ndctl has the disk open exclusively while it unbinds it: that is waited for.
+# ndctl has the disk open exclusively while it unbinds it: that must not be waited for.
 made() {
-	{ [ ! -d "$G" ] || unbind; } &&
-		ndctl create-namespace -f -e namespace0.0 --mode=$1 ${3:-} >/dev/null && wait_for 10 test -b "/dev/$2"
+	timeout 60 ndctl create-namespace -f -e namespace0.0 --mode=$1 ${3:-} >/dev/null &&
+		wait_for 10 test -b "/dev/$2"
 }
 mode_refused() {
 	local S=/sys/block/$1/dax_holder

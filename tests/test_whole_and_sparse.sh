@@ -71,7 +71,8 @@ holder_end: $seq holder=${D}p$i result=0 usec=$(holder "${!p}" usec)"
 
 uevent() {
 	local ev
-	nap 0.3
+	wait_for 10 has "$TMP/uevents" DAX_HOLDER_RESULT
+	nap 0.3			# for one too many
 	kill "${PID[udev]}" && wait "${PID[udev]}" 2>/dev/null
 	unset "PID[udev]"
 	ev=$(awk -v RS= '/DAX_HOLDER_EVENT=/' "$TMP/uevents")

@@ -1,0 +1,165 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The disk goes away under a dm-writecache: what was durable above is on the origin afterwards.
+. "$(dirname "$0")/lib.sh"
+. "$HERE/writecache.sh"
+need_writecache
+plan 21
+
+ROUNDS=${ROUNDS:-${DEBUG:+3}}
+ROUNDS=${ROUNDS:-20}
+
+setup() { partitions 64 300 && plain_layout && fresh_cache; }
+# made FS [FEATURES]: an empty file system on a new cache
+made_on_it() { fresh_cache && cached "${@:2}" && mkfs_on "$1" && mount $WC "$M"; }
+made() { nothing && back && made_on_it "$@"; }
+
+back() { [ -b "$DEV" ] || bind_now; }
+
+# After the removal: nobody has the memory, I/O ends, the origin is whole.
+gone_well() {
+	stopped && refused && dismantle && on_origin && bind_now && attached
+}
+one_round() {
+	cached && mount $WC "$M" && writers && nap 0.5 && unbind && gone_well
+}
+rounds() {
+	made "$1" && writers && unbind && gone_well || return
+	for ((n = 2; n <= ROUNDS; n++)); do
+		one_round || { echo "in round $n"; return 1; }
+	done
+}
+in_the_books() {
+	nothing && back && cached && mount $WC "$M" && writers && is "before" "$(holder "${P1#/dev/}" kind)" "$WC_DM" &&
+		unbind && logged "$D: event [0-9]+: removal.* 2 holders, result 0" && gone_well
+}
+
+# Nine tenths of the cache are not on the origin, and are not on their way there.
+ninety() {
+	made "$1" 4 high_watermark 98 low_watermark 97 || return
+	dd if=/dev/urandom of="$M/big" bs=1M count=48 status=none && sync -f "$M" || return
+	for ((n = 0; $(dirty_percent) < 88 && n < 40; n++)); do
+		dd if=/dev/urandom of="$M/more$n" bs=512k count=1 status=none && sync -f "$M" || return
+	done
+	note "the cache is dirty to $(dirty_percent) %"
+	sha256sum "$M/big" >"$TMP/sum" && (($(dirty_percent) >= 85)) && WRITERS=1 &&
+		writers && unbind && gone_well && mount "$PLAIN" "$M" && sha256sum -c "$TMP/sum" && umnt "$M"
+}
+readers() {
+	made ext4 && dd if=/dev/urandom of="$M/big" bs=1M count=16 status=none && sync -f "$M" &&
+		WRITERS=1 && writers || return
+	for i in 1 2 3; do
+		(while dd if="$M/big" of=/dev/null bs=64k iflag=direct status=none; do :; done) 2>/dev/null &
+		PID[reader$i]=$!
+	done
+	nap 1
+	unbind || return
+	for i in 1 2 3; do ended "reader$i" || return; done
+	gone_well
+}
+vmapped() {
+	nothing && back && vmapped_layout && made_on_it "$1" && writers && nap 0.5 && unbind && gone_well
+	local rc=$?
+	plain_layout
+	return $rc
+}
+
+# ---- an agent that does not do its work ------------------------------------------------------
+
+held() { [[ $(cat "$G/barrier" 2>&1) == "held since"*"not let go"*"$1"* ]]; }
+# waits WORDS ERRNO: the removal does not end, says why, upper I/O ends all the same
+waits() {
+	unbind 0
+	wait_for 30 held "$1" || { cat "$G/barrier"; return 1; }
+	stopped && refused && held "$1" && ! gone "${PID[unbind]}" && logged "$D|$WC_DM on .*$1" &&
+		is state "$(holder "${P1#/dev/}" state)" stuck && is result "$(holder "${P1#/dev/}" result)" "$2"
+}
+# goes_on: the worker has the right agent try again
+goes_on() { wait_for 90 gone "${PID[unbind]}" && ended unbind && dismantle && on_origin && bind_now; }
+
+missing() { agent_is /nonexistent && made ext4 && writers && waits "there is no agent" -2; }
+arrives() { agent_is $AGENT && goes_on; }
+none() { agent_is '' && made xfs && writers && waits "there is no agent" -2; }
+not_executable() { echo '#!/bin/sh' >"$TMP/text" && agent_is "$TMP/text" && made ext4 && writers && waits "not executable" -13; }
+by_hand() {
+	# Freezing an XFS that is shut down is an error.
+	dm message wc 0 flush_on_suspend && dm wipe_table --nolockfs wc && goes_on
+}
+removed_by_hand() {
+	# Its cache stays on the medium: nothing is lost, but it is not on the origin.
+	umnt "$M" && dm remove wc && wait_for 30 gone "${PID[unbind]}" && ended unbind && bind_now &&
+		cached && mount $WC "$M" || return
+	for i in $WRITERS; do "$BIN/fsyncer" verify "$M/$i" "$TMP/log$i" || return; done
+	dismantle
+}
+hangs() {
+	echo 2 >$PARAMETERS/agent_timeout && program hangs 'exec sleep 1000' && made ext4 && writers &&
+		waits "takes too long" -110
+}
+killed() { ! pgrep -f 'sleep 1000'; }
+hung() {
+	wait_for 10 killed && echo 60 >$PARAMETERS/agent_timeout && arrives
+}
+liar() { program liar 'exit 0' && made xfs && writers && waits "it has not" -16; }
+fails_once() {
+	program once "[ -e $TMP/failed ] || { touch $TMP/failed; exit 1; }; exec $AGENT \"\$@\"" &&
+		made ext4 && writers && unbind 90 && stopped && refused && dismantle && on_origin &&
+		bind_now && fails test ! -e "$TMP/failed" && agent_is $AGENT
+}
+
+# ---- somebody else at the same time ----------------------------------------------------------
+
+# A write to a suspended device waits for its resume, and a removal that comes then for the write:
+# the other process goes on for as long as we wait.
+meddlers() {
+	local i
+	for ((i = 0; ; i++)); do
+		case $((i % 4)) in
+		0) dm suspend --nolockfs wc ;;
+		1) dm resume wc ;;
+		2) dm message wc 0 flush ;;
+		3) dm remove wc ;;	# somebody has it open
+		esac
+	done >/dev/null 2>&1
+}
+meddled() {
+	local n
+	for ((n = 1; n <= (ROUNDS + 3) / 4; n++)); do
+		made "$( ((n % 2)) && echo ext4 || echo xfs)" || return
+		writers || return
+		meddlers &
+		PID[meddlers]=$!
+		nap 0.5
+		unbind 90 && stopped || { echo "in round $n"; return 1; }
+		kill -KILL "${PID[meddlers]}"
+		wait "${PID[meddlers]}" 2>/dev/null
+		unset "PID[meddlers]"
+		dm resume wc 2>/dev/null
+		refused && dismantle && on_origin && bind_now && attached || { echo "in round $n"; return 1; }
+	done
+}
+
+must "partitions" setup
+t "ext4: $ROUNDS times removal under four writers, everything durable is on the origin" rounds ext4
+t "XFS: the same" rounds xfs
+t "the books name the cached device" in_the_books
+t "ext4: nine tenths of the cache are dirty" ninety ext4
+t "XFS: the same" ninety xfs
+WRITERS="1 2 3 4"
+t "a load of reads" readers
+WRITERS="1 2 3 4"
+t "ext4: a cache of two extents, which is vmapped" vmapped ext4
+t "XFS: the same" vmapped xfs
+t "no agent where it should be: the removal waits and says so, I/O ends" missing
+t "the agent comes: it goes on by itself" arrives
+t "no agent at all: the same" none
+t "released by hand: the removal ends" by_hand
+t "an agent that is not executable" not_executable
+t "the cached device is removed by hand: nothing crashes, the data is on the medium" removed_by_hand
+t "an agent that hangs" hangs
+t "is killed, and another one goes on" hung
+t "an agent that lies" liar
+t "and one that does not" arrives
+t "an agent that fails once" fails_once
+t "suspend, resume, message and remove at the same time" meddled
+finish
