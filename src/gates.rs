@@ -59,6 +59,11 @@ impl Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         let is_other = |entry: &mut Entry| !Arc::ptr_eq(&entry.gate, &self.0);
-        GATES.lock().retain(is_other);
+        let mut gates = GATES.lock();
+        gates.retain(is_other);
+        // Nobody drops a static when the module goes.
+        if gates.is_empty() {
+            *gates = KVec::new();
+        }
     }
 }
