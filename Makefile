@@ -23,7 +23,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help prepare modules tests check demo shell install lint docs clean distclean
+.PHONY: help prepare modules test-modules tests check demo shell install lint docs clean distclean
 
 KERNEL ?= stock
 export KERNEL
@@ -45,7 +45,7 @@ llvm := $(if $(filter debug,$(KERNEL)),LLVM=-19,CC=gcc-14)
 modules lint docs: prepare
 endif
 kdir := $(or $(KDIR),$(CACHE)/kernel/$(KERNEL)/build)
-kbuild = $(run) make -C '$(kdir)' M='$(CURDIR)' $(llvm) $(if $(W),W=$(W)) -j$$(nproc)
+kbuild = $(run) make -C '$(kdir)' M='$(CURDIR)$(1)' $(llvm) $(if $(W),W=$(W)) -j$$(nproc)
 
 help:
 	$(info $(HELP))@:
@@ -56,14 +56,18 @@ prepare:
 modules:
 	@$(run) scripts/preflight '$(kdir)'
 	@mkdir -p '$(OUT)'
-	@$(kbuild) MO='$(OUT)' modules
+	@$(call kbuild) MO='$(OUT)' modules
 	@echo 'built $(OUT)/dax_holder.ko'
+
+test-modules: modules
+	@mkdir -p '$(OUT)/tests'
+	@$(call kbuild,/tests/modules) MO='$(OUT)/tests' KBUILD_EXTRA_SYMBOLS='$(OUT)/Module.symvers' modules
 
 tests: prepare
 	@mkdir -p '$(BUILD)/tests'
 	@$(lib) in_root make -s -C tests OUTPUT='$(BUILD)/tests'
 
-check: modules tests
+check: modules test-modules tests
 	@scripts/check $(SUITES)
 
 demo: modules tests

@@ -6,6 +6,7 @@
 //! driver is bound and unbound too.
 
 use crate::{
+    bindings::dax_device,
     fanout::{
         Policy,
         PolicyCell, //
@@ -107,6 +108,13 @@ impl Known {
             .attachment
             .as_ref()
             .map(|attachment| attachment.shim.clone())
+    }
+
+    /// Returns whether `device` is one of the disk's DAX devices. Only compares.
+    fn has_dax_device(&self, device: *const dax_device) -> bool {
+        let inner = self.inner.lock();
+        let attachment = inner.attachment.as_ref();
+        attachment.is_some_and(|attachment| attachment.shim.has_dax_device(device))
     }
 
     /// Returns why the disk is not attached; empty if it is.
@@ -242,6 +250,19 @@ pub(crate) fn find(device: *const bindings::device) -> Option<Arc<Known>> {
         .iter()
         .find(|known| known.disk.is_device(device));
     known.cloned()
+}
+
+/// Finds the attached disk whose DAX device, the front or the one below, is `device`. Only compares
+/// the pointer.
+pub(crate) fn find_dax(device: *const dax_device) -> Option<Arc<Shim>> {
+    let disks = DISKS.lock();
+    let known = disks
+        .known
+        .iter()
+        .find(|known| known.has_dax_device(device));
+    let known = known.cloned();
+    drop(disks);
+    known?.shim()
 }
 
 fn find_parent(parent: &NdDevice) -> Option<Arc<Known>> {

@@ -9,11 +9,14 @@ use crate::range::{
 };
 use kernel::{
     fmt,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 
 /// What happens to the memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// In the order of gravity, and of `enum dax_holder_kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// Ranges of the disk lost their content; the disk stays.
     Failure,
@@ -51,6 +54,8 @@ pub(crate) enum Source {
     Confirmation,
     /// A write to the inject file.
     Injected,
+    /// A driver, by `dax_holder_report()`.
+    Reported,
 }
 
 impl Source {
@@ -61,6 +66,7 @@ impl Source {
             Self::Unbind => "unbind",
             Self::Confirmation => "confirmation",
             Self::Injected => "injected",
+            Self::Reported => "reported",
         }
     }
 }
@@ -81,7 +87,44 @@ pub(crate) struct Event {
     /// Who reported it.
     pub(crate) source: Source,
     /// The bytes of the disk that are concerned; the whole disk unless `kind` is a failure.
-    pub(crate) ranges: RangeSet,
+    ///
+    /// Shared with holders that are told later than the rest.
+    pub(crate) ranges: Arc<RangeSet>,
+}
+
+/// What one call tells a holder: an event, or several that came while it was busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// The number of the first event.
+    pub(crate) first: u64,
+    /// The number of the last one.
+    pub(crate) last: u64,
+    /// What happens to the memory; of several events, the gravest.
+    pub(crate) kind: Kind,
+    /// The smallest range that covers all that concerns the holder, in bytes of his own coordinates.
+    pub(crate) hull: Range,
+}
+
+impl Told {
+    /// Tells `event`, of which `hull` concerns the holder.
+    pub(crate) fn new(event: &Event, hull: Range) -> Self {
+        Self {
+            first: event.seq,
+            last: event.seq,
+            kind: event.kind,
+            hull,
+        }
+    }
+
+    /// Tells what `later` tells too.
+    pub(crate) fn and(self, later: Self) -> Self {
+        Self {
+            first: self.first,
+            last: later.last,
+            kind: self.kind.max(later.kind),
+            hull: self.hull.hull(later.hull),
+        }
+    }
 }
 
 /// The answer of [`Coalescer::add`]: what the caller has to do next.

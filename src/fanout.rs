@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! One event, to every holder that it touches, once: first those on what is stacked on the disk,
-//! then those on the disk itself.
+//! One event, to every holder that it touches, once: first the registered ones of high priority, then
+//! those on what is stacked on the disk, then those on the disk itself, then the other registered
+//! ones.
 //!
 //! At a removal from the top down, for whoever is above still writes through those below him; after
 //! a failure from the bottom up, for nothing more is to go through.
@@ -9,9 +10,15 @@
 //! No memory is needed to tell a holder on the disk: the block devices are walked, not listed.
 
 use crate::{
+    clients::{
+        Band,
+        Clients,
+        Totals, //
+    },
     event::{
         Event,
-        Kind, //
+        Kind,
+        Told, //
     },
     gate::Gate,
     holders::{
@@ -115,6 +122,8 @@ pub(crate) struct Site<'a> {
     pub(crate) grace: &'a GracePeriod,
     pub(crate) policy: Policy,
     pub(crate) registry: &'a Mutex<Registry>,
+    /// Who has registered.
+    pub(crate) clients: &'a Clients,
     /// What is stacked on the disk; `None`: there was no memory to look.
     pub(crate) stack: Option<&'a Stack>,
     /// Stacked disks that are being waited for already.
@@ -224,8 +233,11 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
         site,
         event,
         outcome: Outcome::new(),
+        absorbed: RangeSet::new(),
         supers: [const { None }; 16],
     };
+    site.clients.mark(event);
+    telling.absorbed = telling.registered(Band::Before);
     if let Some(stack) = site.stack {
         if event.kind == Kind::Removal {
             stack.top_down().for_each(|layer| telling.layer(layer));
@@ -236,6 +248,7 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
     for device in site.disk.block_devices() {
         telling.device(device);
     }
+    telling.registered(Band::After);
     telling.outcome
 }
 
@@ -244,11 +257,38 @@ struct Telling<'a> {
     site: &'a Site<'a>,
     event: &'a Event,
     outcome: Outcome,
+    /// What registered holders have seen to, in bytes of the disk.
+    absorbed: RangeSet,
     /// Who was told. Held to the end, so that no other super block takes the address of one.
     supers: [Option<ActiveSuper>; 16],
 }
 
 impl Telling<'_> {
+    /// Tells the registered holders of `band`. Returns what they have seen to.
+    fn registered(&mut self, band: Band) -> RangeSet {
+        let Totals {
+            holders,
+            result,
+            absorbed,
+        } = self.site.clients.tell(self.event, band);
+        self.count(holders, result);
+        absorbed
+    }
+
+    /// Counts `holders` more, the first of which that did not answer 0 has answered `result`.
+    fn count(&mut self, holders: u32, result: i32) {
+        self.outcome.holders += holders;
+        if self.outcome.result == 0 {
+            self.outcome.result = result;
+        }
+    }
+
+    /// Returns whether registered holders have seen to all that the event is to `place`.
+    fn is_absorbed(&self, place: &Place<'_>) -> bool {
+        let mut touched = self.event.ranges.within(place.window);
+        !self.absorbed.is_empty() && touched.all(|range| self.absorbed.contains(range))
+    }
+
     /// Who is on a layer, and the layer itself.
     fn layer(&mut self, layer: &Layer) {
         if layer.touched().is_empty() {
@@ -297,6 +337,9 @@ impl Telling<'_> {
 
     /// The file system on `place`. Returns whether there is one.
     fn file_system(&mut self, place: &Place<'_>, access: Access) -> bool {
+        if self.is_absorbed(place) {
+            return true;
+        }
         let sb = match settle(&place.device) {
             // Or unmounted meanwhile.
             Ok(None) => return false,
@@ -450,7 +493,7 @@ impl Telling<'_> {
         &self,
         holder: H,
         place: &Place<'_>,
-        _touched: Option<&RangeSet>,
+        touched: Option<&RangeSet>,
     ) -> Answer {
         let site = self.site;
         // At a removal everything on this disk is refused, and was waited for, already.
@@ -464,7 +507,10 @@ impl Telling<'_> {
             // Without the wait, an access that passed the gate before could come after the sweep.
             site.grace.wait();
         }
-        let (report, mut left) = holder.let_go(self.event);
+        // Without memory to say what concerns him: all he holds.
+        let hull = touched.and_then(RangeSet::hull);
+        let hull = hull.unwrap_or(Range::whole(place.window.len()));
+        let (report, mut left) = holder.notify_failure(&Told::new(self.event, hull));
         if let Some(Left::Pins(stuck)) = &mut left {
             stuck.quiet = place.layer.is_none().then_some(place.window);
         }
@@ -494,10 +540,7 @@ impl Telling<'_> {
         row.pins = report.pins;
         let disk = self.site.disk.name().as_c_str();
         trace::holder_end(disk, self.event.seq, row.name.as_c_str(), row.result, ns);
-        self.outcome.holders += 1;
-        if self.outcome.result == 0 {
-            self.outcome.result = row.result;
-        }
+        self.count(1, row.result);
         self.outcome.keep(answer.left);
         self.site.registry.lock().told(row);
     }

@@ -2,7 +2,8 @@
 
 //! Who uses a part of a disk, and how each kind is made to let go.
 //!
-//! None needs to be registered: they are found when the event comes.
+//! These need not be registered: they are found when the event comes. Those that are registered
+//! (`clients`) keep the same contract.
 
 mod agent;
 pub(crate) mod device_mapper;
@@ -11,7 +12,7 @@ pub(crate) mod native;
 pub(crate) mod stranger;
 
 use crate::{
-    event::Event,
+    event::Told,
     registry::Report,
     sys::block::{
         BlockDevice,
@@ -32,11 +33,11 @@ pub(crate) trait Holder {
     /// Returns what it is: `ext4`, or the name of the disk that is stacked there.
     fn kind(&self) -> Name;
 
-    /// Makes the holder let go of all it holds. What is left is to be waited for.
+    /// Makes the holder let go of what `told` covers, or of more. What is left is to be waited for.
     ///
-    /// The gate refuses its place and a grace period has passed: no DAX access begins or goes on.
-    /// Sleeps; called without locks of the DAX core.
-    fn let_go(self, event: &Event) -> (Report, Option<Left>);
+    /// The gate refuses it and a grace period has passed: no DAX access begins or goes on. Sleeps;
+    /// called without locks of the DAX core.
+    fn notify_failure(self, told: &Told) -> (Report, Option<Left>);
 }
 
 /// Why a holder has not let go.

@@ -6,7 +6,9 @@
 //! hears it once, stops new mappings, tears down all mappings in one sweep and shuts down. See
 //! `Documentation/design.rst`.
 
+mod api;
 mod bindings;
+mod clients;
 mod disks;
 mod event;
 mod fanout;
@@ -35,16 +37,16 @@ module! {
 /// The module. Dropped in this order: no more disks, then no more workers.
 struct DaxHolder {
     _disks: disks::Registration,
-    _queue: sys::work::Queue,
+    _queues: sys::work::Queues,
 }
 
 impl kernel::Module for DaxHolder {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let queue = sys::work::Queue::new()?;
+        let queues = sys::work::Queues::new()?;
         Ok(Self {
             // SAFETY: The module's init runs once, and nothing of the disks has run before.
             _disks: unsafe { disks::Registration::new() }?,
-            _queue: queue,
+            _queues: queues,
         })
     }
 }

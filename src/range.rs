@@ -87,6 +87,20 @@ impl Range {
         self.start <= other.start && other.end <= self.end
     }
 
+    /// Translates a range of a holder that begins at byte `base` into the coordinates of the disk, and
+    /// adds what is missing of the first and the last of its units of `unit` bytes, a power of two.
+    ///
+    /// Fails with [`EOVERFLOW`] if the end is not representable.
+    pub(crate) fn shift_up(self, base: u64, unit: u64) -> Result<Self> {
+        let start = self.start.checked_add(base).ok_or(EOVERFLOW)?;
+        let end = self.end.checked_add(base).ok_or(EOVERFLOW)?;
+        // INVARIANT: The borders only move apart.
+        Ok(Self {
+            start: start & !(unit - 1),
+            end: end.checked_next_multiple_of(unit).ok_or(EOVERFLOW)?,
+        })
+    }
+
     /// Translates a range of the disk into the coordinates of a holder that begins at byte `base`.
     ///
     /// Returns [`None`] if the range begins before `base`.
@@ -95,7 +109,7 @@ impl Range {
     }
 
     /// Returns the smallest range that covers both ranges and whatever lies between them.
-    fn hull(self, other: Self) -> Self {
+    pub(crate) fn hull(self, other: Self) -> Self {
         // INVARIANT: The new borders lie no closer than those of `self`.
         Self {
             start: self.start.min(other.start),
@@ -273,6 +287,34 @@ impl RangeSet {
         copy.extend_from_slice(members, GFP_KERNEL)?;
         // INVARIANT: The caller's list is what the type asks for.
         Ok(Self { members: copy })
+    }
+
+    /// Creates a set from ranges in any order. Does not allocate.
+    pub(crate) fn from_unsorted(mut members: KVec<Range>) -> Self {
+        members.sort_unstable_by_key(|member| member.start);
+        let mut written = 0;
+        for read in 0..members.len() {
+            let next = members[read];
+            match members[..written].last_mut() {
+                Some(last) if next.start <= last.end => *last = last.hull(next),
+                _ => {
+                    members[written] = next;
+                    written += 1;
+                }
+            }
+        }
+        members.truncate(written);
+        // INVARIANT: Sorted, and what overlaps or adjoins is one.
+        Self { members }
+    }
+
+    /// Returns the smallest range that covers the part of the set that lies in `window`, in the
+    /// window's own coordinates.
+    pub(crate) fn hull_within(&self, window: Range) -> Option<Range> {
+        let (lo, hi) = overlapping(&self.members, window);
+        let members = &self.members[lo..hi];
+        let hull = members.first()?.hull(*members.last()?);
+        hull.intersect(window)?.shift_down(window.start)
     }
 
     /// Iterates over the parts of the members that lie in `window`, in the coordinates of the disk.

@@ -88,6 +88,19 @@ impl Listed {
         }
     }
 
+    /// Lists the beginning of the part of `set` that lies in `window`, in the window's own
+    /// coordinates.
+    pub(crate) fn within(set: &RangeSet, window: Range) -> Self {
+        let mut this = Self::default();
+        for part in set.within(window) {
+            if let Some(slot) = this.ranges.get_mut(this.count) {
+                *slot = part.shift_down(window.start());
+            }
+            this.count += 1;
+        }
+        this
+    }
+
     /// Returns the first range.
     pub(crate) fn first(&self) -> Option<Range> {
         self.ranges[0]

@@ -16,6 +16,8 @@ use self::removal::{
     Settled, //
 };
 use crate::{
+    bindings,
+    clients::Clients,
     event::{
         Added,
         Coalescer,
@@ -80,6 +82,7 @@ use kernel::{
         Arc,
         ArcBorrow,
         Mutex,
+        MutexGuard,
         SpinLock, //
     },
     time::{
@@ -146,10 +149,12 @@ pub(crate) struct Shim {
     /// Failures that came from the DAX core and wait for the worker.
     #[pin]
     pending: SpinLock<Coalescer>,
-    /// Serialises events. Holds a set that is the whole disk, for when there is no memory for
-    /// another.
+    /// All of the disk, as the ranges of an event.
+    whole: Arc<RangeSet>,
+    clients: Arc<Clients>,
+    /// Serialises events.
     #[pin]
-    handling: Mutex<Option<RangeSet>>,
+    handling: Mutex<()>,
     #[pin]
     registry: Mutex<Registry>,
     /// File systems with pinned pages; the worker tries them again.
@@ -187,6 +192,8 @@ impl Shim {
         let registry = Registry::new()?;
         let mut whole = RangeSet::new();
         whole.insert(Range::whole(disk.bytes()))?;
+        let whole = Arc::new(whole, GFP_KERNEL)?;
+        let clients = Clients::new()?;
         Arc::pin_init(
             pin_init!(Self {
                 front,
@@ -201,7 +208,9 @@ impl Shim {
                 swept: Atomic::new(false),
                 put_offs: Atomic::new(0),
                 pending <- new_spinlock!(Coalescer::new(), "dax_holder::Shim::pending"),
-                handling <- new_mutex!(Some(whole), "dax_holder::Shim::handling"),
+                whole,
+                clients,
+                handling <- new_mutex!((), "dax_holder::Shim::handling"),
                 registry <- new_mutex!(registry, "dax_holder::Shim::registry"),
                 stuck <- new_mutex!(KVec::new(), "dax_holder::Shim::stuck"),
                 unreleased <- new_mutex!(KVec::new(), "dax_holder::Shim::unreleased"),
@@ -220,6 +229,16 @@ impl Shim {
     /// Returns the books of the disk.
     pub(crate) fn registry(&self) -> &Mutex<Registry> {
         &self.registry
+    }
+
+    /// Returns the registered holders.
+    pub(crate) fn clients(&self) -> &Arc<Clients> {
+        &self.clients
+    }
+
+    /// Returns whether `device` is the front or the device below. Only compares.
+    pub(crate) fn has_dax_device(&self, device: *const bindings::dax_device) -> bool {
+        self.front.device().is(device) || self.gate.lower_device().is(device)
     }
 
     /// Returns the state. A snapshot.
@@ -263,7 +282,7 @@ impl Shim {
 
     /// Has the worker look.
     fn kick(this: ArcBorrow<'_, Self>) {
-        if let Some(queue) = work::queue() {
+        if let Some(queue) = work::events() {
             // Queued already is as good.
             let _ = queue.enqueue(Arc::from(this));
         }
@@ -271,34 +290,33 @@ impl Shim {
 
     /// Runs the failure of `ranges`, whichever way it was reported, to its end.
     ///
-    /// Returns 0 or the first errno a holder was left with. `ESHUTDOWN`: the disk is going.
-    pub(crate) fn fail(this: ArcBorrow<'_, Self>, source: Source, ranges: RangeSet) -> Result<i32> {
-        let mut spare = this.handling.lock();
+    /// `ESHUTDOWN`: the disk is going; `ENOMEM`: nothing has happened.
+    pub(crate) fn fail(
+        this: ArcBorrow<'_, Self>,
+        source: Source,
+        ranges: RangeSet,
+    ) -> Result<Done> {
+        let ranges = Arc::new(ranges, GFP_KERNEL)?;
+        let handling = this.handling.lock();
         if this.state() == State::Removing || this.state() == State::Detached {
             return Err(ESHUTDOWN);
         }
-        Ok(this.run(&mut spare, Kind::Failure, source, Some(ranges)).0)
+        let (done, _) = this.run(&handling, Kind::Failure, source, ranges);
+        Ok(done)
     }
 
     /// Runs an event: closes the gate, tells the holders, keeps the books. Under `handling`.
     ///
-    /// No `ranges` means the whole disk. Returns the result, and the super block that has claimed
-    /// the front's slot, so that the slot stays claimed.
+    /// Also returns the super block that has claimed the front's slot, so that the slot stays claimed.
     fn run(
         self: ArcBorrow<'_, Self>,
-        spare: &mut Option<RangeSet>,
+        _handling: &MutexGuard<'_, ()>,
         kind: Kind,
         source: Source,
-        ranges: Option<RangeSet>,
-    ) -> (i32, Option<ActiveSuper>) {
+        ranges: Arc<RangeSet>,
+    ) -> (Done, Option<ActiveSuper>) {
         let begun = Instant::<Monotonic>::now();
         let _noio = NoIo::new();
-        let borrowed = ranges.is_none();
-        // The spare set is put back below, so it is there; an empty set would be an event that
-        // tells nobody.
-        let Some(ranges) = ranges.or_else(|| spare.take()) else {
-            return (0, None);
-        };
         let event = Event {
             seq: self.sequence.fetch_add(1, ordering::Relaxed) + 1,
             kind,
@@ -329,6 +347,7 @@ impl Shim {
                 grace: &self.grace,
                 policy: self.policy.get(),
                 registry: &self.registry,
+                clients: &self.clients,
                 stack: stack.as_ref(),
                 unreleased: &self.unreleased,
             },
@@ -362,10 +381,7 @@ impl Shim {
         );
         self.registry.lock().push(done);
         announce::event(&self.disk, &done);
-        if borrowed {
-            *spare = Some(event.ranges);
-        }
-        (result, front_holder)
+        (done, front_holder)
     }
 
     /// Has the worker tell those later who could not be told, of what they were to be told.
@@ -489,7 +505,7 @@ impl Shim {
             return Pending::None;
         }
         // Not to be waited for: a removal that sweeps is to be reported on meanwhile.
-        let Some(mut spare) = this.handling.try_lock() else {
+        let Some(handling) = this.handling.try_lock() else {
             return Pending::Later;
         };
         let pending = this.pending.lock().take();
@@ -508,10 +524,12 @@ impl Shim {
         if ranges.as_ref().is_some_and(RangeSet::is_empty) {
             return Pending::Handled;
         }
-        if ranges.is_none() {
+        let ranges = ranges.and_then(|ranges| Arc::new(ranges, GFP_KERNEL).ok());
+        let ranges = ranges.unwrap_or_else(|| {
             this.gate.close();
-        }
-        this.run(&mut spare, Kind::Failure, Source::MemoryFailure, ranges);
+            this.whole.clone()
+        });
+        this.run(&handling, Kind::Failure, Source::MemoryFailure, ranges);
         Pending::Handled
     }
 
@@ -544,7 +562,9 @@ impl Shim {
 
     /// Returns whether the worker waits for somebody to let go.
     fn waits(&self) -> bool {
-        !self.stuck.lock().is_empty() || !self.unreleased.lock().is_empty()
+        !self.stuck.lock().is_empty()
+            || !self.unreleased.lock().is_empty()
+            || !self.clients.settled()
     }
 }
 

@@ -4,7 +4,9 @@
 
 pub(crate) mod block;
 pub(crate) mod bus;
+pub(crate) mod callback;
 pub(crate) mod dax;
+pub(crate) mod interval;
 pub(crate) mod module;
 pub(crate) mod page_map;
 pub(crate) mod process;

@@ -12,7 +12,7 @@
 	__print_symbolic(k, { 0, "failure" }, { 1, "removal" }, { 2, "surprise" })
 #define show_source(s) \
 	__print_symbolic(s, { 0, "memory_failure" }, { 1, "unbind" }, \
-			 { 2, "confirmation" }, { 3, "injected" })
+			 { 2, "confirmation" }, { 3, "injected" }, { 4, "reported" })
 
 TRACE_EVENT(event_accepted,
 	TP_PROTO(const char *disk, u64 seq, unsigned int kind, unsigned int source,

@@ -86,7 +86,7 @@ impl_has_work! {
 impl Attempt {
     /// Has the agent run for the devices `numbers`: the one that is to let go, and what it lies on.
     pub(crate) fn start(verb: Verb, numbers: impl Iterator<Item = u32>) -> Result<Arc<Self>> {
-        let queue = work::queue().ok_or(ENODEV)?;
+        let queue = work::events().ok_or(ENODEV)?;
         let (mut named, mut count) = ([0; Process::NUMBERS], 0);
         for (slot, number) in named.iter_mut().zip(numbers) {
             *slot = number;

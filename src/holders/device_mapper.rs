@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     event::{
-        Event,
-        Kind, //
+        Kind,
+        Told, //
     },
     registry::Report,
     stack::Layer,
@@ -52,8 +52,8 @@ impl Holder for Mapper<'_> {
         *self.0.disk.name()
     }
 
-    fn let_go(self, event: &Event) -> (Report, Option<Left>) {
-        let mut unreleased = match Unreleased::new(self.0, event.kind) {
+    fn notify_failure(self, told: &Told) -> (Report, Option<Left>) {
+        let mut unreleased = match Unreleased::new(self.0, told.kind) {
             Ok(unreleased) => unreleased,
             Err(e) => return (Report::of(Err(e)), Some(Left::Unlisted)),
         };

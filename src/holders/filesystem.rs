@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     event::{
-        Event,
-        Kind, //
+        Kind,
+        Told, //
     },
     observe::announce::plural,
     range::Range,
@@ -195,9 +195,9 @@ impl Holder for Filesystem {
         self.sb.kind()
     }
 
-    fn let_go(self, event: &Event) -> (Report, Option<Left>) {
+    fn notify_failure(self, told: &Told) -> (Report, Option<Left>) {
         let mut stuck = Stuck::new(self.name());
-        let report = match event.kind {
+        let report = match told.kind {
             Kind::Removal => self.leave(&mut stuck),
             _ if self.access == Access::CutOff => self.leave(&mut stuck),
             Kind::Failure | Kind::Surprise => self.fall(&mut stuck),

@@ -10,7 +10,7 @@ use super::{
     Left, //
 };
 use crate::{
-    event::Event,
+    event::Told,
     registry::Report,
     sys::block::{
         BlockDevice,
@@ -31,7 +31,7 @@ impl Holder for Stranger {
         Name::new("claimed")
     }
 
-    fn let_go(self, _event: &Event) -> (Report, Option<Left>) {
+    fn notify_failure(self, _told: &Told) -> (Report, Option<Left>) {
         (Report::of(Err(EOPNOTSUPP)), Some(Left::Claim(self.0)))
     }
 }

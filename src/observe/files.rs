@@ -68,6 +68,13 @@ fn holders(shim: &Arc<Shim>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for called in shim.registry().lock().rows() {
         row(f, called)?;
     }
+    let mut printed = Ok(());
+    shim.clients().each_row(|client| {
+        if printed.is_ok() {
+            printed = row(f, client);
+        }
+    });
+    printed?;
     // Once the disk goes, what is still found on it means nothing.
     if shim.state() == State::Removing {
         return Ok(());

@@ -59,7 +59,8 @@ impl Shim {
     /// Withdraws and kills the front. Afterwards no device is published: release the slot, then
     /// [`Shim::restore_lower`].
     ///
-    /// `EBUSY`: somebody uses the front, or pins are waited for; the front stays published. The
+    /// `EBUSY`: somebody uses the front or has registered, or pins are waited for; the front stays
+    /// published. The
     /// parent's device lock must be held. Sleeps.
     pub(crate) fn unpublish(&self) -> Result {
         let _handling = self.handling.lock();
@@ -69,12 +70,14 @@ impl Shim {
         {
             return Err(EBUSY);
         }
+        self.clients.close()?;
         dax::withdraw(&self.disk);
         self.grace.wait();
         if self.front_in_use() || !self.front.kill(false) {
             if let Err(e) = self.front.publish(&self.disk) {
                 self.lost(e);
             }
+            self.clients.open();
             return Err(EBUSY);
         }
         self.enter(Life::Detached);

@@ -13,7 +13,7 @@ use crate::{
         Source, //
     },
     observe::announce::plural,
-    range::RangeSet,
+    registry::Row,
     sys::{
         block::BlockDevice,
         dax,
@@ -30,7 +30,8 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::ordering,
-        ArcBorrow, //
+        ArcBorrow,
+        MutexGuard, //
     },
     time::{
         Instant,
@@ -127,6 +128,20 @@ impl fmt::Display for Removal {
     }
 }
 
+/// Says of the row of a registered holder that he is waited for.
+struct Waiting<'a>(&'a Row);
+
+impl fmt::Display for Waiting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_fmt(fmt!(
+            "{}: holder {} has not let go, last result {}",
+            self.0.name.as_str(),
+            self.0.kind.as_str(),
+            self.0.result
+        ))
+    }
+}
+
 impl Shim {
     /// The soft phase: the driver is about to be unbound, everything still works.
     ///
@@ -134,14 +149,14 @@ impl Shim {
     /// the front is dead. The memory itself stays until the barrier is released. The parent's
     /// device lock is held. Sleeps.
     pub(crate) fn remove(this: ArcBorrow<'_, Self>) {
-        let mut spare = this.handling.lock();
+        let handling = this.handling.lock();
         this.enter(Life::Removing);
         dax::withdraw(&this.disk);
         this.take_barrier();
         // The worker reports while this goes on, which may wait for pins as upstream does.
         Self::kick(this);
-        this.sweep_all(&mut spare, Kind::Removal, Source::Unbind);
-        drop(spare);
+        this.sweep_all(&handling, Kind::Removal, Source::Unbind);
+        drop(handling);
         Self::kick(this);
     }
 
@@ -193,6 +208,7 @@ impl Shim {
         drop(barrier);
         let cost_ms = begun.elapsed().as_millis() as u32;
 
+        let free = free && this.clients.settled();
         let disk = this.disk.name();
         let mut guard = this.removal.lock();
         let Some(removal) = (*guard).as_mut() else {
@@ -221,6 +237,9 @@ impl Shim {
                 for unreleased in this.unreleased.lock().iter() {
                     pr_info!("{}: {unreleased}\n", disk.as_str());
                 }
+                this.clients.each_unsettled(|row| {
+                    pr_info!("{}: {}\n", disk.as_str(), Waiting(row));
+                });
             }
             return Settled::Waiting { cost_ms };
         }
@@ -250,23 +269,23 @@ impl Shim {
 
     /// Sweeps for a removal that came without a soft phase. If the soft phase runs, leaves it to it.
     fn sweep_unannounced(self: ArcBorrow<'_, Self>) {
-        let Some(mut spare) = self.handling.try_lock() else {
+        let Some(handling) = self.handling.try_lock() else {
             return;
         };
         let swept = (*self.removal.lock()).as_ref().is_none_or(|r| r.swept);
         if !swept {
-            self.sweep_all(&mut spare, Kind::Surprise, Source::Confirmation);
+            self.sweep_all(&handling, Kind::Surprise, Source::Confirmation);
         }
     }
 
     /// Tells everybody that the whole disk goes, and kills the front. Under `handling`.
     fn sweep_all(
         self: ArcBorrow<'_, Self>,
-        spare: &mut Option<RangeSet>,
+        handling: &MutexGuard<'_, ()>,
         kind: Kind,
         source: Source,
     ) {
-        let (_, front_holder) = self.run(spare, kind, source, None);
+        let (_, front_holder) = self.run(handling, kind, source, self.whole.clone());
         if !self.front.kill(front_holder.is_some()) {
             pr_info!(
                 "{}: waits for a mount or an unmount of XFS to end\n",
@@ -333,6 +352,10 @@ impl Shim {
         for unreleased in self.unreleased.lock().iter() {
             f.write_fmt(fmt!("{unreleased}\n"))?;
         }
-        Ok(())
+        let mut printed = Ok(());
+        self.clients.each_unsettled(|row| {
+            printed = printed.and_then(|()| f.write_fmt(fmt!("{}\n", Waiting(row))));
+        });
+        printed
     }
 }

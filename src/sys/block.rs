@@ -33,6 +33,9 @@ pub(crate) struct Name {
 impl Name {
     const SIZE: usize = 32;
 
+    /// The longest word that fits, in bytes.
+    pub(crate) const LONGEST: usize = Self::SIZE - 1;
+
     /// Makes a name from a word; what does not fit is cut off.
     pub(crate) fn new(word: &str) -> Self {
         let mut bytes = [0u8; Self::SIZE];
@@ -251,6 +254,25 @@ impl BlockDevice {
     unsafe fn from_raw(bdev: NonNull<bindings::block_device>) -> Self {
         // INVARIANT: By this function's contract.
         Self { bdev }
+    }
+
+    /// Takes a reference to a block device of somebody else's; `None` for NULL.
+    ///
+    /// # Safety
+    ///
+    /// `bdev` must be NULL or valid.
+    pub(crate) unsafe fn get_raw(bdev: *mut bindings::block_device) -> Option<Self> {
+        let bdev = NonNull::new(bdev)?;
+        // SAFETY: Valid by this function's contract.
+        unsafe { bindings::dh_bdev_get(bdev.as_ptr()) };
+        // INVARIANT: The reference was just taken.
+        Some(Self { bdev })
+    }
+
+    /// Returns the device of the disk that it is a part of, only to be compared.
+    pub(crate) fn disk_device(&self) -> *const bindings::device {
+        // SAFETY: Valid by the type invariant; a block device keeps its disk.
+        unsafe { bindings::dh_disk_device((*self.as_raw()).bd_disk) }
     }
 
     /// Takes another reference.

@@ -80,6 +80,11 @@ impl DaxDevice {
         self.0.as_ptr()
     }
 
+    /// Returns whether `other` is this very device. Only compares.
+    pub(crate) fn is(&self, other: *const bindings::dax_device) -> bool {
+        ptr::eq(self.as_raw(), other)
+    }
+
     /// Returns the pointer in the holder slot; NULL if nobody claimed it. Only for comparing.
     pub(crate) fn holder(&self) -> *const c_void {
         // SAFETY: Valid by the type invariant; one word is read.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! This module's own reference count, and small things about the running task.
+//! Reference counts of this module and of others, and small things about the running task.
 
 use crate::bindings;
 use kernel::{
@@ -28,6 +28,40 @@ impl Drop for Pin {
         // SAFETY: `new()` took the reference. The caller's code is kept by what called it: the
         // notifier chain's lock, or an open sysfs file.
         unsafe { bindings::dh_module_put() };
+    }
+}
+
+/// A reference to another module: it cannot be unloaded.
+///
+/// # Invariants
+///
+/// Owns a reference to the module, NULL for the kernel itself.
+pub(crate) struct Owner(*mut bindings::module);
+
+// SAFETY: A reference to a module may be dropped on any thread.
+unsafe impl Send for Owner {}
+
+impl Owner {
+    /// Takes a reference to `module`; NULL is the kernel itself. `ENODEV` if it is being unloaded.
+    ///
+    /// # Safety
+    ///
+    /// `module` must be NULL or a module whose code is running just now.
+    pub(crate) unsafe fn get(module: *mut bindings::module) -> Result<Self> {
+        // SAFETY: By this function's contract.
+        if unsafe { bindings::try_module_get(module) } {
+            // INVARIANT: The reference was just taken.
+            Ok(Self(module))
+        } else {
+            Err(ENODEV)
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours.
+        unsafe { bindings::module_put(self.0) };
     }
 }
 

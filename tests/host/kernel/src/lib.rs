@@ -14,6 +14,11 @@ pub mod fmt {
     pub use core::fmt::*;
 }
 
+/// Shared values.
+pub mod sync {
+    pub use std::sync::Arc;
+}
+
 /// The names every kernel file imports.
 pub mod prelude {
     pub use crate::{
