@@ -259,6 +259,24 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_while_a_holder_is_busy_is_told_at_once() -> Result {
+        let told = |seq, kind, start| -> Result<Told> {
+            Ok(Told {
+                first: seq,
+                last: seq,
+                kind,
+                hull: Range::new(start, PAGE)?,
+            })
+        };
+        let both = told(3, Kind::Removal, 8 * PAGE)?.and(told(7, Kind::Failure, 2 * PAGE)?);
+        assert_eq!((both.first, both.last), (3, 7));
+        // The gravest, whichever came first.
+        assert_eq!(both.kind, Kind::Removal);
+        assert_eq!(both.hull, Range::new(2 * PAGE, 7 * PAGE)?);
+        Ok(())
+    }
+
+    #[test]
     fn words_for_user_space() {
         assert_eq!(Kind::Surprise.name(), "surprise");
         assert_eq!(Source::MemoryFailure.name(), "memory_failure");

@@ -27,6 +27,7 @@ use kernel::{
         Error, //
     },
     failure,
+    prelude::GFP_KERNEL, //
 };
 use proptest::prelude::*;
 
@@ -124,6 +125,20 @@ proptest! {
             .map(|run| Range::new(run.start() - range.start(), run.end() - run.start()).unwrap())
             .collect();
         prop_assert_eq!(members(&own), moved);
+        let hull = set.hull_within(range);
+        prop_assert_eq!(hull, own.hull());
+    }
+
+    /// A set can be made from ranges in any order, without memory.
+    #[test]
+    fn ranges_in_any_order(universe in universe(), content in spans(24)) {
+        let (_, model) = universe.build(&content);
+        let mut list = KVec::new();
+        for span in &content {
+            list.push(universe.range(*span), GFP_KERNEL).unwrap();
+        }
+        let set = failure::after(0, || RangeSet::from_unsorted(list));
+        prop_assert_eq!(members(&set), universe.runs(&model));
     }
 
     /// A step that runs out of memory leaves the set as it was; any other is complete.
@@ -260,8 +275,28 @@ proptest! {
             }
             None => prop_assert!(range.start() < base),
         }
+        prop_assert_eq!(range.shift_up(base, 1).ok(), moved_up(range, base));
         if let Some(far) = moved_up(range, base) {
             prop_assert_eq!(far.shift_down(base), Some(range));
+        }
+    }
+
+    /// What is rounded out to units begins and ends with one, and has no unit too many.
+    #[test]
+    fn whole_units(universe in universe(), span in span(), base in any::<u64>(), bit in 0u32..24) {
+        let (range, unit) = (universe.range(span), 1u64 << bit);
+        match range.shift_up(base, unit) {
+            Ok(out) => {
+                let far = moved_up(range, base).unwrap();
+                prop_assert_eq!((out.start() % unit, out.end() % unit), (0, 0));
+                prop_assert!(out.contains(far));
+                prop_assert!(far.start() - out.start() < unit && out.end() - far.end() < unit);
+            }
+            Err(error) => {
+                prop_assert_eq!(error, EOVERFLOW);
+                let far = moved_up(range, base);
+                prop_assert!(far.is_none_or(|far| far.end() > u64::MAX - unit + 1));
+            }
         }
     }
 }
@@ -269,8 +304,6 @@ proptest! {
 /// The mock's vectors do what the kernel's do, as far as the properties above rely on it.
 #[test]
 fn vectors_fail_when_told() {
-    use kernel::prelude::GFP_KERNEL;
-
     let mut v = KVec::with_capacity(2, GFP_KERNEL).unwrap();
     failure::after(1, || {
         assert!(v.push(1, GFP_KERNEL).is_ok());
