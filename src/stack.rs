@@ -140,14 +140,18 @@ impl Stack {
     }
 
     fn find_levels(&mut self) {
-        // There is no way round in a stack, so a level is final after as many rounds.
-        for _ in 0..self.layers.len() {
+        // There is no way round in a stack, so this ends, after as many rounds as there are levels.
+        let mut found = false;
+        while !found {
+            found = true;
             for at in 0..self.layers.len() {
                 let below = self.layers[at].lowers.iter().map(|lower| match lower.on {
                     On::Disk(_) => 0,
                     On::Layer(lower) => self.layers[lower].level + 1,
                 });
-                self.layers[at].level = below.max().unwrap_or(0);
+                let level = below.max().unwrap_or(0);
+                found &= self.layers[at].level == level;
+                self.layers[at].level = level;
             }
         }
         self.highest = self.layers.iter().map(|l| l.level).max().unwrap_or(0);
@@ -219,8 +223,8 @@ impl Stack {
 }
 
 impl Layer {
-    /// More pieces than this are not looked at: 4 TiB in chunks of 64 KiB have 64 times as many,
-    /// but then it is not worth the time to tell one from the other.
+    /// A device in more pieces than this is taken to consist of all that is under it: looking at each
+    /// would take longer than the sweep of its file system. Striped in chunks of 64 KiB it has 64 GiB.
     const MOST_PIECES: u32 = 1 << 20;
 
     fn new(disk: Disk) -> Self {

@@ -11,6 +11,7 @@ use crate::sys::{
     process::{
         self,
         End,
+        Numbers,
         Process, //
     },
     work, //
@@ -69,8 +70,7 @@ const HARMLESS: u8 = 3;
 #[pin_data]
 pub(crate) struct Attempt {
     verb: Verb,
-    numbers: [u32; Process::NUMBERS],
-    count: usize,
+    numbers: Numbers,
     begun: Instant<Monotonic>,
     process: Process,
     #[pin]
@@ -85,18 +85,12 @@ impl_has_work! {
 
 impl Attempt {
     /// Has the agent run for the devices `numbers`: the one that is to let go, and what it lies on.
-    pub(crate) fn start(verb: Verb, numbers: impl Iterator<Item = u32>) -> Result<Arc<Self>> {
+    pub(crate) fn start(verb: Verb, numbers: Numbers) -> Result<Arc<Self>> {
         let queue = work::events().ok_or(ENODEV)?;
-        let (mut named, mut count) = ([0; Process::NUMBERS], 0);
-        for (slot, number) in named.iter_mut().zip(numbers) {
-            *slot = number;
-            count += 1;
-        }
         let this = Arc::pin_init(
             pin_init!(Self {
                 verb,
-                numbers: named,
-                count,
+                numbers,
                 begun: Instant::now(),
                 process: Process::new(),
                 answer <- new_mutex!(None, "dax_holder::Attempt::answer"),
@@ -148,8 +142,7 @@ impl WorkItem for Attempt {
     type Pointer = Arc<Attempt>;
 
     fn run(this: Arc<Attempt>) {
-        let numbers = &this.numbers[..this.count];
-        let answer = match this.process.run(this.verb.word(), numbers) {
+        let answer = match this.process.run(this.verb.word(), &this.numbers) {
             Ok(End::Exit(0)) => Ok(Answer::Released),
             Ok(End::Exit(HARMLESS)) => Ok(Answer::Harmless),
             Ok(End::Exit(_)) => Err(EREMOTEIO),

@@ -26,7 +26,7 @@ use crate::{
             Disk,
             Name, //
         },
-        process::Process,
+        process::Numbers,
         stacking::Stacking, //
     }, //
 };
@@ -74,8 +74,7 @@ pub(crate) struct Unreleased {
     pub(crate) name: Name,
     stackings: KVec<Stacking>,
     verb: Verb,
-    numbers: [u32; Process::NUMBERS],
-    count: usize,
+    numbers: Numbers,
     attempt: Option<Arc<Attempt>>,
     tries: u32,
     last: Instant<Monotonic>,
@@ -91,11 +90,6 @@ impl Unreleased {
         for stacking in layer.stackings() {
             stackings.push(stacking, GFP_KERNEL)?;
         }
-        let (mut numbers, mut count) = ([0; Process::NUMBERS], 0);
-        for (slot, number) in numbers.iter_mut().zip(layer.numbers()) {
-            *slot = number;
-            count += 1;
-        }
         Ok(Self {
             upper: layer.disk.get(),
             name: layer.lower_name(),
@@ -104,8 +98,7 @@ impl Unreleased {
                 Kind::Removal => Verb::Release,
                 Kind::Failure | Kind::Surprise => Verb::Drop,
             },
-            numbers,
-            count,
+            numbers: Numbers::new(layer.numbers()),
             attempt: None,
             tries: 0,
             last: Instant::now(),
@@ -123,8 +116,7 @@ impl Unreleased {
         }
         self.tries += 1;
         self.last = Instant::now();
-        let numbers = self.numbers.iter().take(self.count).copied();
-        self.attempt = Some(Attempt::start(self.verb, numbers)?);
+        self.attempt = Some(Attempt::start(self.verb, self.numbers)?);
         Ok(())
     }
 

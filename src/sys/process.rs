@@ -27,6 +27,34 @@ pub(crate) enum End {
     Killed,
 }
 
+/// The devices that one run of the agent is about, by number, as many as it can be told.
+#[derive(Clone, Copy)]
+pub(crate) struct Numbers {
+    numbers: [u32; Self::MOST],
+    count: usize,
+}
+
+impl Numbers {
+    const MOST: usize = bindings::DH_AGENT_NUMBERS as usize;
+
+    /// Takes the first of `numbers`.
+    pub(crate) fn new(numbers: impl Iterator<Item = u32>) -> Self {
+        let mut this = Self {
+            numbers: [0; Self::MOST],
+            count: 0,
+        };
+        for (slot, number) in this.numbers.iter_mut().zip(numbers) {
+            *slot = number;
+            this.count += 1;
+        }
+        this
+    }
+
+    fn as_slice(&self) -> &[u32] {
+        &self.numbers[..self.count]
+    }
+}
+
 /// One run of the agent.
 ///
 /// # Invariants
@@ -37,9 +65,6 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The most devices that can be named to it.
-    pub(crate) const NUMBERS: usize = bindings::DH_AGENT_NUMBERS as usize;
-
     /// A run that has not begun.
     pub(crate) fn new() -> Self {
         Self {
@@ -51,7 +76,8 @@ impl Process {
     ///
     /// Sleeps for as long as it takes, and cannot be interrupted but by [`Process::kill`]. `ENOENT`
     /// and what else `execve()` answers: it was not run; `ENOENT` also if there is to be none.
-    pub(crate) fn run(&self, verb: &CStr, numbers: &[u32]) -> Result<End> {
+    pub(crate) fn run(&self, verb: &CStr, numbers: &Numbers) -> Result<End> {
+        let numbers = numbers.as_slice();
         let mut path = [0u8; bindings::DH_AGENT_PATH as usize];
         // SAFETY: `path` has as many bytes as the call copies.
         unsafe { bindings::dh_agent_path(path.as_mut_ptr().cast()) };
