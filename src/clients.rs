@@ -20,9 +20,12 @@ use crate::{
         RangeSet, //
     },
     registry::Row,
-    sys::interval::{
-        IntervalTree,
-        Key, //
+    sys::{
+        interval::{
+            IntervalTree,
+            Key, //
+        },
+        module::NoIo, //
     }, //
 };
 use kernel::{
@@ -101,6 +104,8 @@ impl Clients {
 
     /// Adds `client`. `ESHUTDOWN`: the disk goes, or is being detached. `ENOMEM`.
     fn add(&self, client: Arc<Client>) -> Result<Key<Client>> {
+        // Events wait for the lock: reclaim under it must not wait for an inode's pins.
+        let _noio = NoIo::new();
         let mut list = self.list.lock();
         if list.closed {
             return Err(ESHUTDOWN);

@@ -337,9 +337,6 @@ impl Telling<'_> {
 
     /// The file system on `place`. Returns whether there is one.
     fn file_system(&mut self, place: &Place<'_>, access: Access) -> bool {
-        if self.is_absorbed(place) {
-            return true;
-        }
         let sb = match settle(&place.device) {
             // Or unmounted meanwhile.
             Ok(None) => return false,
@@ -351,6 +348,9 @@ impl Telling<'_> {
         };
         if sb.has_private(self.site.front.device().holder()) {
             self.outcome.front_holder = Some(sb.get());
+        }
+        if self.is_absorbed(place) {
+            return true;
         }
         if self.is_down(&sb, place) {
             // Should another mount have got the same address: one that is down ignores this.
