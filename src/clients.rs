@@ -138,6 +138,11 @@ impl Clients {
         self.list.lock().closed = false;
     }
 
+    /// Returns whether somebody holds a part of `range`.
+    pub(crate) fn hold(&self, range: Range) -> bool {
+        self.list.lock().tree.overlapping(range).next().is_some()
+    }
+
     /// Calls `f` for each holder that `ranges` touch, at least once.
     fn each_touched(&self, ranges: &RangeSet, mut f: impl FnMut(&Arc<Client>)) {
         let list = self.list.lock();

@@ -168,13 +168,14 @@ impl Gate {
             .is_some_and(|refused| refused.quiet.contains(range))
     }
 
-    /// Returns the failed ranges whose holders are not down and swept.
-    pub(crate) fn unquiet(&self) -> Result<RangeSet> {
+    /// Returns the failed ranges that may be news: whose holders are not down and swept, or to whom
+    /// `also` applies.
+    pub(crate) fn unquiet(&self, also: impl Fn(Range) -> bool) -> Result<RangeSet> {
         let Some(refused) = self.snapshot() else {
             return Ok(RangeSet::new());
         };
         let mut failed = refused.failed.try_clone()?;
-        for range in refused.quiet.iter() {
+        for range in refused.quiet.iter().filter(|range| !also(*range)) {
             failed.remove(range)?;
         }
         Ok(failed)

@@ -3,8 +3,9 @@
 //! The shim: our object for one attached disk, and the life of events on it.
 //!
 //! Locks, outer to inner: the parent's device lock - the table of disks and a disk's own, both held
-//! for a moment - `handling` - `removal` - `unreleased` - `stuck` - `registry` - the list of gates -
-//! a gate's. A callback of the DAX core takes none but `pending` (a spinlock) and the gate's, and
+//! for a moment - `handling` - `removal` - `unreleased` - `stuck` - `registry` - those of the
+//! registered holders (see `clients`) - the list of gates - a gate's. A callback of the DAX core takes
+//! none but `pending` (a spinlock), the lock of the list of registered holders, the gate's, and
 //! `removal` if nobody announced the removal: whoever holds `handling` waits for grace periods that
 //! such a callback would hold up.
 
@@ -517,7 +518,7 @@ impl Shim {
             None
         } else if pending.overflowed() {
             // Too scattered to be listed; the gate has them all, and perhaps some that were told.
-            this.gate.unquiet().ok()
+            this.gate.unquiet(|range| this.clients.hold(range)).ok()
         } else {
             pending.to_set().ok()
         };
@@ -591,8 +592,10 @@ impl SlotHolder for Shim {
         if !Range::whole(this.disk.bytes()).contains(range) {
             return Err(EOPNOTSUPP);
         }
-        if this.swept.load(ordering::Acquire) || this.gate.is_quiet(range) {
-            // Nobody maps it and nobody can.
+        if this.swept.load(ordering::Acquire)
+            || (this.gate.is_quiet(range) && !this.clients.hold(range))
+        {
+            // Nobody maps it and nobody can, nor wants to know.
             return Ok(());
         }
         if this.state() == State::Removing {
