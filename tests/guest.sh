@@ -66,7 +66,7 @@ complaints() {
 }
 
 echo KTAP version 1
-echo 1..10
+echo 1..11
 n=1
 if complaints >"$said"; then
 	echo "ok 1 a complaint of the kernel is known from other lines"
@@ -86,12 +86,13 @@ t "a splat fails a command that succeeds" 70 "WARNING: made up" -- sh -c 'echo "
 t "an expected splat does not, and is shown" 5 "WARNING: made up" --expect-splat -- \
 	sh -c 'echo "WARNING: made up" >/dev/kmsg; exit 5'
 t "a panic is a splat" 70 "sysrq triggered crash" -- sh -c 'echo c >/proc/sysrq-trigger; sleep 9'
+t "one that is expected is a death" 71 "sysrq triggered crash" --expect-splat -- sh -c 'echo c >/proc/sysrq-trigger; sleep 9'
 t "a guest that goes away has died" 71 "ended before COMMAND" -- sh -c 'echo o >/proc/sysrq-trigger; sleep 9'
 t "a guest that does not end is killed" 124 "no end after 20 s" --timeout 20 -- sleep 99
 t "so is one that has become silent" 124 "^said 4" --silence 6 -- sh -c 'for i in 1 2 3 4; do sleep 2; echo said $i; done; sleep 99'
 t "a folder without modules is refused" 1 "has no lib/modules" --kernel /dev/null --modules "$here" -- true
 
-n=10
+n=11
 "$guest" --no-module -- sh -c 'echo here; sleep 99' >"$said" 2>&1 </dev/null &
 pid=$!
 while kill -0 $pid && ! grep -q ^here "$said"; do sleep 0.1; done
@@ -100,10 +101,10 @@ kill -TERM $pid
 wait $pid
 rc=$?
 if [ $rc = 143 ] && [ -n "$run" ] && [ ! -e "$run" ] && ! pgrep -f "$run" >/dev/null; then
-	echo "ok 10 a signal ends the guest and leaves nothing behind"
+	echo "ok 11 a signal ends the guest and leaves nothing behind"
 else
 	bad=1
-	echo "not ok 10 a signal ends the guest and leaves nothing behind"
+	echo "not ok 11 a signal ends the guest and leaves nothing behind"
 	sed "s/^/# /; \$a # status $rc, run $run" "$said"
 fi
 exit $bad
