@@ -60,7 +60,8 @@ modules:
 	@echo 'built $(OUT)/dax_holder.ko'
 
 test-modules: modules
-	@mkdir -p '$(OUT)/tests'
+	@mkdir -p '$(OUT)/samples' '$(OUT)/tests'
+	@$(call kbuild,/samples) MO='$(OUT)/samples' KBUILD_EXTRA_SYMBOLS='$(OUT)/Module.symvers' modules
 	@$(call kbuild,/tests/modules) MO='$(OUT)/tests' KBUILD_EXTRA_SYMBOLS='$(OUT)/Module.symvers' modules
 
 tests: prepare
