@@ -280,7 +280,7 @@ unsafe extern "C" fn dax_holder_report(
         // SAFETY: By this function's contract.
         let (shim, device) = unsafe { find(bdev) }?;
         let window = device.window().ok_or(ENODEV)?;
-        let mut failed = KVec::with_capacity(nr, GFP_KERNEL)?;
+        let mut failed = KVVec::with_capacity(nr, GFP_KERNEL)?;
         // SAFETY: By this function's contract there are `nr` of them.
         for range in unsafe { core::slice::from_raw_parts(ranges, nr) } {
             let range = part(range.offset, range.len, window.len())?;

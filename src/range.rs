@@ -174,14 +174,15 @@ pub(crate) fn insert_within(slots: &mut [Range], len: usize, range: Range) -> Op
 /// every set of bytes has exactly one representation.
 #[derive(Debug)]
 pub(crate) struct RangeSet {
-    members: KVec<Range>,
+    // Of a report these are more than the page allocator has in one piece.
+    members: KVVec<Range>,
 }
 
 impl RangeSet {
     /// Creates an empty set. Does not allocate.
     pub(crate) const fn new() -> Self {
         Self {
-            members: KVec::new(),
+            members: KVVec::new(),
         }
     }
 
@@ -273,7 +274,7 @@ impl RangeSet {
     /// Returns the part of the set that lies in `window`, in the window's own coordinates.
     pub(crate) fn translate(&self, window: Range) -> Result<Self> {
         let (lo, hi) = overlapping(&self.members, window);
-        let mut members = KVec::with_capacity(hi - lo, GFP_KERNEL)?;
+        let mut members = KVVec::with_capacity(hi - lo, GFP_KERNEL)?;
         for part in self.within(window) {
             // INVARIANT: Cutting members and moving them all alike keeps order and gaps.
             members.extend_from_slice(part.shift_down(window.start).as_slice(), GFP_KERNEL)?;
@@ -283,14 +284,14 @@ impl RangeSet {
 
     /// Creates a set from a sorted, disjoint and coalesced list, as [`insert_within`] makes it.
     pub(crate) fn from_sorted(members: &[Range]) -> Result<Self> {
-        let mut copy = KVec::new();
+        let mut copy = KVVec::new();
         copy.extend_from_slice(members, GFP_KERNEL)?;
         // INVARIANT: The caller's list is what the type asks for.
         Ok(Self { members: copy })
     }
 
     /// Creates a set from ranges in any order. Does not allocate.
-    pub(crate) fn from_unsorted(mut members: KVec<Range>) -> Self {
+    pub(crate) fn from_unsorted(mut members: KVVec<Range>) -> Self {
         members.sort_unstable_by_key(|member| member.start);
         let mut written = 0;
         for read in 0..members.len() {

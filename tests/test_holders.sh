@@ -6,7 +6,7 @@
 . "$HERE/holders.sh"
 need_module
 need_test_module holder_test
-plan 46
+plan 47
 
 SIZE=$(($(<"/sys/block/$D/size") * 512))
 CORRUPT=/sys/kernel/debug/hwpoison/corrupt-pfn
@@ -55,6 +55,11 @@ refused_report() {
 		not ERANGE report "disk=$P3" list=0xfffffffffffff000+0x2000 &&
 		not E2BIG report "disk=$DEV" len=4096 count=1048577 &&
 		not ENODEV report "disk=$PLAIN" list=0+4096 && quiet
+}
+# The most that may be: they are one range once they are sorted.
+most_ranges() {
+	add name=all "disk=$DEV" && report len=1 count=1048576 &&
+		came_to $N 4096 1 0 && heard all calls=1 first=$N ranges=1 bytes=4096 && fresh
 }
 longest_name() {
 	add name=x "disk=$DEV" bad=longest && listed a-name-of-thirty-one-characters "name=$D" state=active events=0 && fresh
@@ -408,6 +413,7 @@ c "bad registrations: each its errno, and nothing has changed" refused_registrat
 c "bad reports: each its errno, and no event" refused_report
 next
 c "a name of 31 bytes" longest_name
+c "1048576 ranges in one report" most_ranges
 c "a holder of one byte, and reports are rounded out" one_byte
 c "own coordinates in a partition, by both ways to register; reports and injections" own_coordinates
 c "(0, U64_MAX) of a partition and of the disk" whole

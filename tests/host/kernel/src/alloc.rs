@@ -37,6 +37,9 @@ pub struct KVec<T> {
     capacity: usize,
 }
 
+/// The same, which the kernel may also take from the vmalloc area.
+pub type KVVec<T> = KVec<T>;
+
 #[allow(missing_docs)]
 impl<T> KVec<T> {
     pub const fn new() -> Self {

@@ -24,6 +24,7 @@ pub mod prelude {
     pub use crate::{
         alloc::{
             Flags,
+            KVVec,
             KVec,
             GFP_KERNEL,
             GFP_NOIO, //
