@@ -282,6 +282,17 @@ impl RangeSet {
         Ok(Self { members })
     }
 
+    /// Returns the part of the set that lies in `window`, in the coordinates of the disk.
+    pub(crate) fn clip(&self, window: Range) -> Result<Self> {
+        let (lo, hi) = overlapping(&self.members, window);
+        let mut members = KVVec::with_capacity(hi - lo, GFP_KERNEL)?;
+        for part in self.within(window) {
+            // INVARIANT: Cutting members keeps order and gaps.
+            members.push(part, GFP_KERNEL)?;
+        }
+        Ok(Self { members })
+    }
+
     /// Creates a set from a sorted, disjoint and coalesced list, as [`insert_within`] makes it.
     pub(crate) fn from_sorted(members: &[Range]) -> Result<Self> {
         let mut copy = KVVec::new();

@@ -6,7 +6,7 @@
 . "$HERE/holders.sh"
 need_module
 need_test_module holder_test
-plan 47
+plan 48
 
 SIZE=$(($(<"/sys/block/$D/size") * 512))
 CORRUPT=/sys/kernel/debug/hwpoison/corrupt-pfn
@@ -201,6 +201,14 @@ merged() {
 }
 # settled NAME CALLS: has been called so often, and is not being called.
 settled() { row "$H/state" name "$1" && [ "${ROW[calls]} ${ROW[running]}" = "$2 0" ]; }
+# Many ranges to be put together: that must not be quadratic.
+merged_many() {
+	local n=100000
+	add name=slow "disk=$DEV" deadline=300 held=1 && report list=0+1 &&
+		report len=4096 stride=8192 count=$n && report offset=4096 len=4096 stride=8192 count=$((n / 2)) &&
+		order set name=slow && wait_for 60 settled slow 2 &&
+		heard slow merged=1 first=$((N + 1)) last=$((N + 2)) bytes=$((n * 6144)) ranges=$((n / 2)) && fresh
+}
 # The first errno in the order of priorities is the event's; -EOPNOTSUPP is no errno here.
 results() {
 	add name=a "disk=$DEV" priority=3 answer=-95 && add name=b "disk=$DEV" priority=2 answer=-28 &&
@@ -425,6 +433,7 @@ c "the order of priorities, extremes included" by_priority
 c "64 holders of one priority are all called at the same time" in_parallel
 c "a holder misses its deadline: stuck, and the event goes on" deadline
 c "what came meanwhile is told in one call, once" merged
+c "the same with 150000 ranges" merged_many
 c "what holders answer is the result of the event" results
 c "unregistering waits for the callback; later events do not" waits_for_call
 c "from its own callback: EDEADLK, and nothing has changed" own_callback

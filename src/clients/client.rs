@@ -129,13 +129,8 @@ impl Due {
     fn and(self, later: Self, window: Range) -> Self {
         let both = |a: &RangeSet, b: &RangeSet| -> Result<Arc<RangeSet>> {
             // Only what concerns the holder.
-            let mut all = RangeSet::new();
-            for range in a.within(window) {
-                all.insert(range)?;
-            }
-            for range in b.within(window) {
-                all.insert(range)?;
-            }
+            let mut all = a.clip(window)?;
+            all.insert_all(&b.clip(window)?)?;
             Ok(Arc::new(all, GFP_KERNEL)?)
         };
         let ranges = match (&self.ranges, &later.ranges) {
