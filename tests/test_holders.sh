@@ -6,7 +6,7 @@
 . "$HERE/holders.sh"
 need_module
 need_test_module holder_test
-plan 48
+plan 49
 
 SIZE=$(($(<"/sys/block/$D/size") * 512))
 CORRUPT=/sys/kernel/debug/hwpoison/corrupt-pfn
@@ -231,6 +231,16 @@ waits_for_call() {
 		unlisted x && heard y missed=0 && fresh
 }
 report_without_x() { report list=0+1 && like result "$(<$H/report)" '* holders=1 result=0'; }
+# An event waits for a holder that is busy with an earlier one; then that leaves.
+excused() {
+	add name=x "disk=$DEV" deadline=$((8000 * PATIENCE)) held=1 && add name=y "disk=$DEV" priority=5 &&
+		report list=0+1 && came_to $N 4096 2 -110 && in_call x || return
+	behind report report "disk=$DEV" list=0+1
+	wait_for 60 settled y 2 && nap 0.3
+	behind unregister unregister name=x
+	ended report && came_to $((N + 1)) 4096 1 0 && in_call x && order set name=x &&
+		ended unregister && heard x calls=1 registered=0 && fresh
+}
 own_callback() {
 	add name=x "disk=$DEV" unregister=x && report list=0+1 && came_to $N 4096 1 0 &&
 		heard x calls=1 did=-35 registered=1 && report list=0+1 && heard x calls=2 did=-35 missed=0 &&
@@ -436,6 +446,7 @@ c "what came meanwhile is told in one call, once" merged
 c "the same with 150000 ranges" merged_many
 c "what holders answer is the result of the event" results
 c "unregistering waits for the callback; later events do not" waits_for_call
+c "an event does not wait for who leaves" excused
 c "from its own callback: EDEADLK, and nothing has changed" own_callback
 c "a report from a callback: EDEADLK, and no event" report_inside
 c "from the callback of another holder" by_another

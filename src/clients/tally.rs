@@ -95,8 +95,10 @@ impl Tally {
         }
     }
 
-    /// One is not to answer after all.
+    /// One is not called after all.
     pub(super) fn excuse(&self) {
+        // NO-OVERFLOW: Follows `expect()`.
+        self.sheet.lock().totals.holders -= 1;
         self.answered(Ok(()), None);
     }
 
