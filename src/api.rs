@@ -15,7 +15,10 @@ use crate::{
         Range,
         RangeSet, //
     },
-    shim::Shim,
+    shim::{
+        Shim,
+        State, //
+    },
     sys::{
         block::{
             BlockDevice,
@@ -124,16 +127,23 @@ fn pointer_or_error<T>(result: Result<*mut T>) -> *mut T {
     result.unwrap_or_else(|e| e.to_ptr())
 }
 
-/// Finds the attached disk of `bdev`.
+/// Finds the attached disk of `bdev`, and the bytes of it that `bdev` is.
 ///
 /// # Safety
 ///
 /// `bdev` must be NULL or a valid block device.
-unsafe fn find(bdev: *mut bindings::block_device) -> Result<(Arc<Shim>, BlockDevice)> {
+unsafe fn find(bdev: *mut bindings::block_device) -> Result<(Arc<Shim>, BlockDevice, Range)> {
     // SAFETY: By this function's contract.
     let device = unsafe { BlockDevice::get_raw(bdev) }.ok_or(EINVAL)?;
     let known = disks::find(device.disk_device()).ok_or(ENODEV)?;
-    Ok((known.shim().ok_or(ENODEV)?, device))
+    let shim = known.shim().ok_or(ENODEV)?;
+    // A removal takes the block device's size long before it lets the memory go.
+    let none = match shim.state() {
+        State::Removing => ESHUTDOWN,
+        _ => ENODEV,
+    };
+    let window = device.window().ok_or(none)?;
+    Ok((shim, device, window))
 }
 
 /// See `src/exports.c`.
@@ -149,8 +159,7 @@ unsafe extern "C" fn dax_holder_register(
     info: *const bindings::dax_holder_info,
 ) -> *mut bindings::dax_holder_client {
     // SAFETY: By this function's contract.
-    pointer_or_error(unsafe { find(bdev) }.and_then(|(shim, device)| {
-        let window = device.window().ok_or(ENODEV)?;
+    pointer_or_error(unsafe { find(bdev) }.and_then(|(shim, device, window)| {
         // SAFETY: As above.
         unsafe { register(&shim, device.name(), window, (offset, len), info) }
     }))
@@ -278,8 +287,7 @@ unsafe extern "C" fn dax_holder_report(
             return Err(E2BIG);
         }
         // SAFETY: By this function's contract.
-        let (shim, device) = unsafe { find(bdev) }?;
-        let window = device.window().ok_or(ENODEV)?;
+        let (shim, _, window) = unsafe { find(bdev) }?;
         let mut failed = KVVec::with_capacity(nr, GFP_KERNEL)?;
         // SAFETY: By this function's contract there are `nr` of them.
         for range in unsafe { core::slice::from_raw_parts(ranges, nr) } {

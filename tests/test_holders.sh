@@ -324,11 +324,12 @@ dead() {
 		echo 0 >$S/attached && echo 1 >$S/attached && not EINVAL probe name=x &&
 		order unregister name=x && order unregister name=y && order unregister name=z && heard x registered=0 && fresh
 }
-# held_up WHO RESULT: a removal waits, and says for whom.
+# held_up WHO RESULT: a removal waits, and says for whom; nobody comes in meanwhile.
 held_up() {
 	wait_for 60 barrier_says "$D: holder $1 has not let go, last result $2" && ! gone "${PID[unbind]}" &&
 		wait_for 40 logged "$D: $D: holder $1 has not let go, last result $2" &&
-		! gone "${PID[unbind]}" && barrier_says "holder $1 "
+		not ESHUTDOWN add name=late via=x && not ESHUTDOWN add name=late via=x offset=4096 len=4096 &&
+		not ESHUTDOWN report via=x list=0+1 && ! gone "${PID[unbind]}" && barrier_says "holder $1 "
 }
 finishes() { wait_for 60 gone "${PID[unbind]}" && ended unbind && bind_now && fresh; }
 stuck_at_removal() {
