@@ -210,7 +210,7 @@ impl Known {
         let shim = self.shim().ok_or(EINVAL)?;
         shim.unpublish().inspect_err(|_| {
             pr_info!(
-                "{}: not detached: mounted or stacked on: unmount it first\n",
+                "{}: not detached: mounted, stacked on, or a holder is registered\n",
                 self.disk.name().as_str()
             );
         })?;

@@ -300,7 +300,7 @@ ROUNDS=${ROUNDS:-200}
 detach() {
 	next
 	add name=x "disk=$P1" offset=1 len=1 && is detach "$(wr $S/attached 0)" EBUSY && attached &&
-		report "list=$START1+1" && heard x calls=1 && reset &&
+		logged "$D: not detached: .*registered" && report "list=$START1+1" && heard x calls=1 && reset &&
 		order unregister name=x && echo 0 >$S/attached && next &&
 		not ENODEV register name=x && not ENODEV add name=y "disk=$DEV" && not ENODEV add name=y "disk=$DEV" dax=1 &&
 		not ENODEV report "disk=$DEV" list=0+1 && echo 1 >$S/attached && attached && order register name=x &&
