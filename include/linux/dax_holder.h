@@ -37,8 +37,9 @@ enum dax_holder_kind {
 /**
  * struct dax_holder_event - the event that a holder is being told of
  * @first: the number of the first event that this call tells, see @last
- * @last: the number of the last one. Events are counted per disk from 1. Those that came while the
- *	holder was still busy with an earlier one are told in one call, and then @first < @last
+ * @last: the number of the last one. Events are counted from 1, per disk, each time it is attached.
+ *	Those that came while the holder was still busy with an earlier one are told in one call, and
+ *	then @first < @last
  * @kind: what happens to the memory; of several events, the gravest
  */
 struct dax_holder_event {
