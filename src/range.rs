@@ -125,6 +125,36 @@ impl fmt::Display for Range {
     }
 }
 
+/// Sorts by where they begin: a heap sort, so in place and in bounded time, whatever comes.
+///
+/// Not `slice::sort_unstable()`: in that the kernel's objtool finds code without an end, because it does
+/// not know its panics.
+fn sort(members: &mut [Range]) {
+    // The first half of a heap of `len` have children; `sift` lets one of them down to its place.
+    let sift = |members: &mut [Range], mut at: usize| loop {
+        // NO-OVERFLOW: A slice of ranges has less than half as many members as there are addresses.
+        let mut child = 2 * at + 1;
+        if child >= members.len() {
+            return;
+        }
+        if child + 1 < members.len() && members[child].start < members[child + 1].start {
+            child += 1;
+        }
+        if members[at].start >= members[child].start {
+            return;
+        }
+        members.swap(at, child);
+        at = child;
+    };
+    for at in (0..members.len() / 2).rev() {
+        sift(members, at);
+    }
+    for len in (1..members.len()).rev() {
+        members.swap(0, len);
+        sift(&mut members[..len], 0);
+    }
+}
+
 /// Returns the places `lo..hi` of the members of a sorted list that overlap `range`.
 ///
 /// With no such member, `lo == hi` is where one would have to be put.
@@ -303,7 +333,7 @@ impl RangeSet {
 
     /// Creates a set from ranges in any order. Does not allocate.
     pub(crate) fn from_unsorted(mut members: KVVec<Range>) -> Self {
-        members.sort_unstable_by_key(|member| member.start);
+        sort(&mut members);
         let mut written = 0;
         for read in 0..members.len() {
             let next = members[read];
