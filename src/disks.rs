@@ -33,7 +33,8 @@ use crate::{
         module::{
             self,
             restart_syscall, //
-        }, //
+        },
+        publishing::Publishing, //
     }, //
 };
 use kernel::{
@@ -177,10 +178,11 @@ impl Known {
             .map_err(no_memory)?;
         let slot = Slot::claim(&self.disk, shim.clone())
             .map_err(|e| (e, if e == EBUSY { SLOT_TAKEN } else { NO_MEMORY }))?;
-        if let Err(e) = shim.publish() {
+        let publishing = Publishing::begin();
+        if let Err(e) = shim.publish(&publishing) {
             drop(files);
             drop(slot);
-            shim.restore_lower();
+            shim.restore_lower(&publishing);
             return Err((e, if e == EBUSY { IN_USE } else { NO_MEMORY }));
         }
         Ok(Attachment {
@@ -208,7 +210,7 @@ impl Known {
     pub(crate) fn detach(&self) -> Result {
         let _locked = self.parent.try_lock().ok_or_else(restart_syscall)?;
         let shim = self.shim().ok_or(EINVAL)?;
-        shim.unpublish().inspect_err(|_| {
+        let publishing = shim.unpublish().inspect_err(|_| {
             pr_info!(
                 "{}: not detached: mounted, stacked on, or a holder is registered\n",
                 self.disk.name().as_str()
@@ -222,7 +224,7 @@ impl Known {
         // Off the lock: this waits for those inside the debugfs files.
         drop(attachment);
         // Only now, when no callback runs any more: see `Slot`.
-        shim.restore_lower();
+        shim.restore_lower(&publishing);
         pr_info!("{}: detached\n", self.disk.name().as_str());
         Ok(())
     }
@@ -328,6 +330,18 @@ impl Listener for Watch {
     }
 }
 
+/// Makes the table, empty.
+///
+/// # Safety
+///
+/// To be called once, by the module's init, before anything else of this file.
+pub(crate) unsafe fn init() {
+    // SAFETY: Called exactly once, by this function's contract.
+    unsafe { DISKS.init() };
+    // SAFETY: As above.
+    unsafe { gates::init() };
+}
+
 /// The table's life: that of the module.
 pub(crate) struct Registration {
     // Before the files: no more disks.
@@ -336,15 +350,7 @@ pub(crate) struct Registration {
 
 impl Registration {
     /// Takes up all disks of nd_pmem, those that exist and those that come.
-    ///
-    /// # Safety
-    ///
-    /// To be called once, by the module's init, before anything else of this file.
-    pub(crate) unsafe fn new() -> Result<Self> {
-        // SAFETY: Called exactly once, by this function's contract.
-        unsafe { DISKS.init() };
-        // SAFETY: As above.
-        unsafe { gates::init() };
+    pub(crate) fn new() -> Result<Self> {
         // From here on an error is cleaned up by dropping this.
         let mut this = Self { listening: None };
         DISKS.lock().files = Some(Dir::new(c"dax_holder"));

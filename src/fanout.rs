@@ -20,6 +20,7 @@ use crate::{
         Kind,
         Told, //
     },
+    fronts::Fronts,
     gate::Gate,
     holders::{
         device_mapper::Mapper,
@@ -58,7 +59,6 @@ use crate::{
         },
         dax::{
             DaxDevice,
-            Front,
             GracePeriod, //
         },
         module::sleep_ms,
@@ -118,7 +118,7 @@ impl PolicyCell {
 pub(crate) struct Site<'a> {
     pub(crate) disk: &'a Disk,
     pub(crate) gate: &'a Gate,
-    pub(crate) front: &'a Front<Gate>,
+    pub(crate) fronts: &'a Fronts,
     pub(crate) grace: &'a GracePeriod,
     pub(crate) policy: Policy,
     pub(crate) registry: &'a Mutex<Registry>,
@@ -144,8 +144,6 @@ pub(crate) struct Outcome {
     pub(crate) strangers: KVec<BlockDevice>,
     /// There was no memory to list somebody.
     pub(crate) unlisted: bool,
-    /// The file system that has claimed the front's holder slot, pinned.
-    pub(crate) front_holder: Option<ActiveSuper>,
     /// Windows of mounts and unmounts that did not end in time: to be told later.
     pub(crate) unsettled: Unsettled,
     /// Their block devices, as far as there was memory to list them.
@@ -161,7 +159,6 @@ impl Outcome {
             unreleased: KVec::new(),
             strangers: KVec::new(),
             unlisted: false,
-            front_holder: None,
             unsettled: [None; 8],
             late: KVec::new(),
         }
@@ -326,9 +323,9 @@ impl Telling<'_> {
         }
         match self.site.stack {
             Some(stack) if stack.on(&place.device.name()).is_some() => {}
-            // A user of the memory has the front. A program that has merely opened the disk for
+            // A user of the memory has a front. A program that has merely opened the disk for
             // itself, as ndctl does to unbind it, must not be waited for: it waits for us.
-            Some(_) if !place.device.claimed() || !self.site.front.in_use() => {}
+            Some(_) if !place.device.claimed() || !self.site.fronts.in_use() => {}
             Some(_) => self.tell(Stranger(place.device.get()), &place, 0, Self::generic),
             // Not knowing who it is.
             None => self.unsettled(&place, ENOMEM),
@@ -346,9 +343,6 @@ impl Telling<'_> {
                 return true;
             }
         };
-        if sb.has_private(self.site.front.device().holder()) {
-            self.outcome.front_holder = Some(sb.get());
-        }
         if self.is_absorbed(place) {
             return true;
         }
@@ -449,15 +443,14 @@ impl Telling<'_> {
         if let (Policy::Native, Kind::Failure, Some(touched)) =
             (self.site.policy, self.event.kind, touched)
         {
-            let own = place.layer.map(|layer| DaxDevice::of_disk(&layer.disk));
-            let answer = match &own {
-                None => {
-                    let device = self.site.front.device();
-                    native::notify(device, place.window.start(), &filesystem, touched)
-                }
-                Some(device) => device.as_ref().and_then(|device| {
+            let answer = match place.layer {
+                None => self.site.fronts.of(filesystem.sb()).and_then(|front| {
+                    let base = place.window.start();
+                    native::notify(front.device(), base, &filesystem, touched)
+                }),
+                Some(layer) => DaxDevice::of_disk(&layer.disk).and_then(|device| {
                     let base = place.device.window()?.start();
-                    native::notify(device, base, &filesystem, touched)
+                    native::notify(&device, base, &filesystem, touched)
                 }),
             };
             match answer {

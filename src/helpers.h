@@ -11,6 +11,7 @@
 struct block_device;
 struct bus_type;
 struct dax_device;
+struct dax_holder_operations;
 struct dev_pagemap;
 struct device;
 struct gendisk;
@@ -65,6 +66,12 @@ int dh_agent_run(const char *path, const char *verb, const dev_t *numbers, unsig
 		 struct pid **process);
 void dh_process_kill(struct pid *process);
 void dh_process_put(struct pid *process);
+
+/* Standing before fs_dax_get_by_bdev(), in src/lookup.c; what is called instead, in src/lookup.rs. */
+int dh_lookup_hook(void);
+void dh_lookup_unhook(void);
+struct dax_device *dax_holder_lookup(struct block_device *bdev, u64 *start, void *holder,
+				     const struct dax_holder_operations *ops);
 
 /* From a block device to the super block that holds it. */
 struct super_block *dh_bdev_super(struct block_device *bdev);

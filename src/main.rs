@@ -12,9 +12,11 @@ mod clients;
 mod disks;
 mod event;
 mod fanout;
+mod fronts;
 mod gate;
 mod gates;
 mod holders;
+mod lookup;
 mod observe;
 mod place;
 mod range;
@@ -34,18 +36,24 @@ module! {
     license: "GPL v2",
 }
 
-/// The module. Dropped in this order: no more disks, then no more workers.
+/// The module. Dropped in this order: no more disks, no more calls that look for one, then no more
+/// workers.
 struct DaxHolder {
     _disks: disks::Registration,
+    _hook: sys::publishing::Hook,
     _queues: sys::work::Queues,
 }
 
 impl kernel::Module for DaxHolder {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let queues = sys::work::Queues::new()?;
+        // SAFETY: The module's init runs once, and nothing of the disks has run before.
+        unsafe { disks::init() };
+        // SAFETY: As above.
+        let hook = unsafe { sys::publishing::Hook::new() };
         Ok(Self {
-            // SAFETY: The module's init runs once, and nothing of the disks has run before.
-            _disks: unsafe { disks::Registration::new() }?,
+            _disks: disks::Registration::new()?,
+            _hook: hook,
             _queues: queues,
         })
     }

@@ -33,6 +33,7 @@ use crate::{
         Site,
         Unsettled, //
     },
+    fronts::Fronts,
     gate::Gate,
     gates,
     holders::{
@@ -53,7 +54,6 @@ use crate::{
         block::Disk,
         dax::{
             DaxDevice,
-            Front,
             GracePeriod,
             SlotHolder, //
         },
@@ -62,7 +62,6 @@ use crate::{
             NoIo, //
         },
         page_map::Pages,
-        super_block::ActiveSuper,
         trace,
         work, //
     }, //
@@ -133,8 +132,9 @@ enum Life {
 /// An attached disk.
 #[pin_data]
 pub(crate) struct Shim {
-    // Before the gate that its operations ask.
-    front: Front<Gate>,
+    // Before the gate that their operations ask.
+    #[pin]
+    fronts: Fronts,
     gate: Arc<Gate>,
     _listed: gates::Listed,
     grace: GracePeriod,
@@ -187,7 +187,7 @@ impl Shim {
             (disk.bytes() / PAGE_SIZE as u64) as usize,
         );
         let gate = Arc::pin_init(Gate::new(lower), GFP_KERNEL)?;
-        let front = Front::new(gate.clone())?;
+        let fronts = Fronts::new(gate.clone())?;
         let listed = gates::Listed::new(gate.clone(), pages)?;
         let grace = GracePeriod::new()?;
         let registry = Registry::new()?;
@@ -197,7 +197,7 @@ impl Shim {
         let clients = Clients::new()?;
         Arc::pin_init(
             pin_init!(Self {
-                front,
+                fronts <- fronts,
                 gate,
                 _listed: listed,
                 grace,
@@ -237,9 +237,9 @@ impl Shim {
         &self.clients
     }
 
-    /// Returns whether `device` is the front or the device below. Only compares.
+    /// Returns whether `device` is a front or the device below. Only compares.
     pub(crate) fn has_dax_device(&self, device: *const bindings::dax_device) -> bool {
-        self.front.device().is(device) || self.gate.lower_device().is(device)
+        self.fronts.has(device) || self.gate.lower_device().is(device)
     }
 
     /// Returns the state. A snapshot.
@@ -302,20 +302,17 @@ impl Shim {
         if this.state() == State::Removing || this.state() == State::Detached {
             return Err(ESHUTDOWN);
         }
-        let (done, _) = this.run(&handling, Kind::Failure, source, ranges);
-        Ok(done)
+        Ok(this.run(&handling, Kind::Failure, source, ranges))
     }
 
     /// Runs an event: closes the gate, tells the holders, keeps the books. Under `handling`.
-    ///
-    /// Also returns the super block that has claimed the front's slot, so that the slot stays claimed.
     fn run(
         self: ArcBorrow<'_, Self>,
         _handling: &MutexGuard<'_, ()>,
         kind: Kind,
         source: Source,
         ranges: Arc<RangeSet>,
-    ) -> (Done, Option<ActiveSuper>) {
+    ) -> Done {
         let begun = Instant::<Monotonic>::now();
         let _noio = NoIo::new();
         let event = Event {
@@ -344,7 +341,7 @@ impl Shim {
             &Site {
                 disk: &self.disk,
                 gate: &self.gate,
-                front: &self.front,
+                fronts: &self.fronts,
                 grace: &self.grace,
                 policy: self.policy.get(),
                 registry: &self.registry,
@@ -362,7 +359,6 @@ impl Shim {
             unreleased,
             strangers,
             unlisted,
-            front_holder,
             unsettled,
             late,
         } = outcome;
@@ -382,7 +378,7 @@ impl Shim {
         );
         self.registry.lock().push(done);
         announce::event(&self.disk, &done);
-        (done, front_holder)
+        done
     }
 
     /// Has the worker tell those later who could not be told, of what they were to be told.

@@ -10,6 +10,7 @@ pub(crate) mod interval;
 pub(crate) mod module;
 pub(crate) mod page_map;
 pub(crate) mod process;
+pub(crate) mod publishing;
 pub(crate) mod stacking;
 pub(crate) mod super_block;
 pub(crate) mod trace;

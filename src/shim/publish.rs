@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Publishing the front in place of the lower device, and back.
+//! Publishing a front in place of the lower device, one front in place of another, and back.
 //!
-//! The swap is not atomic: `dax_hosts` has no exchange. A mount in between, a few milliseconds,
-//! sees a disk without DAX; attach before anybody mounts. So whoever is going to be refused is
-//! refused before anything is withdrawn.
+//! Whoever has the right to publish keeps lookups out meanwhile, but only where there is the hook
+//! (`sys::publishing`). Without it a mount in between, a few milliseconds, sees a disk without DAX. So
+//! whoever is going to be refused is refused before anything is withdrawn.
 
 use super::{
     Life,
     Shim,
     State, //
 };
-use crate::sys::dax;
+use crate::sys::publishing::Publishing;
 use kernel::prelude::*;
 
 /// References to the lower device when nobody uses it: nd_pmem's and the gate's.
@@ -32,61 +32,70 @@ impl Shim {
         self.gate.lower_references() > idle && self.disk.claimed()
     }
 
-    /// Returns whether the front has users. Those with the slot, XFS, give the front back after the
+    /// Returns whether a front has users. Those with a slot, XFS, give the front back after the
     /// block device that they have claimed (`xfs_mount_free()`).
-    fn front_in_use(&self) -> bool {
-        !self.front.holder().is_null() || (self.front.in_use() && self.disk.claimed())
+    fn fronts_in_use(&self) -> bool {
+        self.fronts.claimed() || (self.fronts.in_use() && self.disk.claimed())
     }
 
-    /// Publishes the front. The holder slot of the lower device must be ours.
+    /// Publishes a front. The holder slot of the lower device must be ours.
     ///
     /// `EBUSY`: the lower device has users. After any error no device is published: release the
     /// slot, then [`Shim::restore_lower`]. The parent's device lock must be held. Sleeps.
-    pub(crate) fn publish(&self) -> Result {
-        let _handling = self.handling.lock();
-        dax::withdraw(&self.disk);
+    pub(crate) fn publish(&self, publishing: &Publishing) -> Result {
+        publishing.withdraw(&self.disk);
         // Whoever looked the device up before has its reference now.
         self.grace.wait();
         // With the slot's reference.
         if self.lower_shared(LOWER_IDLE + 1) {
             return Err(EBUSY);
         }
-        self.front.publish(&self.disk)?;
+        // Failures are handled from here on: before anybody can use the front.
         self.enter(Life::Attached);
-        Ok(())
+        let published = self.fronts.publish(&self.disk, publishing);
+        published.inspect_err(|_| self.enter(Life::Detached))
     }
 
-    /// Withdraws and kills the front. Afterwards no device is published: release the slot, then
-    /// [`Shim::restore_lower`].
+    /// Lets the next one who wants to claim a slot find it free. `ENOMEM`.
+    pub(crate) fn make_room(&self, publishing: &Publishing) -> Result {
+        match self.state() {
+            State::Active | State::Failed => self.fronts.make_room(&self.disk, publishing),
+            // None is published any more.
+            State::Detached | State::Removing => Ok(()),
+        }
+    }
+
+    /// Withdraws and kills the fronts. Afterwards no device is published: release the slot, then
+    /// [`Shim::restore_lower`] with the right that this returns.
     ///
-    /// `EBUSY`: somebody uses the front or has registered, or pins are waited for; the front stays
-    /// published. The
-    /// parent's device lock must be held. Sleeps.
-    pub(crate) fn unpublish(&self) -> Result {
+    /// `EBUSY`: somebody uses a front or has registered, or pins are waited for; the front stays
+    /// published. The parent's device lock must be held. Sleeps.
+    pub(crate) fn unpublish(&self) -> Result<Publishing> {
         let _handling = self.handling.lock();
         if !matches!(self.state(), State::Active | State::Failed)
             || self.waits()
-            || self.front_in_use()
+            || self.fronts_in_use()
         {
             return Err(EBUSY);
         }
         self.clients.close()?;
-        dax::withdraw(&self.disk);
+        let publishing = Publishing::begin();
+        publishing.withdraw(&self.disk);
         self.grace.wait();
-        if self.front_in_use() || !self.front.kill(false) {
-            if let Err(e) = self.front.publish(&self.disk) {
+        if self.fronts_in_use() || !self.fronts.kill(|_| None) {
+            if let Err(e) = self.fronts.publish(&self.disk, &publishing) {
                 self.lost(e);
             }
             self.clients.open();
             return Err(EBUSY);
         }
         self.enter(Life::Detached);
-        Ok(())
+        Ok(publishing)
     }
 
     /// Publishes the lower device, exactly as before we came.
-    pub(crate) fn restore_lower(&self) {
-        if let Err(e) = dax::restore(&self.disk, self.gate.lower_device()) {
+    pub(crate) fn restore_lower(&self, publishing: &Publishing) {
+        if let Err(e) = publishing.publish(&self.disk, self.gate.lower_device()) {
             self.lost(e);
         }
     }

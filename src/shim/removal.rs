@@ -16,16 +16,18 @@ use crate::{
     registry::Row,
     sys::{
         block::BlockDevice,
-        dax,
         module,
         page_map::{
             PageMap,
             Usage, //
         },
+        publishing::Publishing,
+        super_block::ActiveSuper,
         trace, //
     }, //
 };
 use kernel::{
+    ffi::c_void,
     fmt,
     prelude::*,
     sync::{
@@ -146,12 +148,12 @@ impl Shim {
     /// The soft phase: the driver is about to be unbound, everything still works.
     ///
     /// When it returns, no process maps the memory, the file systems are down in good order, and
-    /// the front is dead. The memory itself stays until the barrier is released. The parent's
+    /// the fronts are dead. The memory itself stays until the barrier is released. The parent's
     /// device lock is held. Sleeps.
     pub(crate) fn remove(this: ArcBorrow<'_, Self>) {
         let handling = this.handling.lock();
         this.enter(Life::Removing);
-        dax::withdraw(&this.disk);
+        Publishing::begin().withdraw(&this.disk);
         this.take_barrier();
         // The worker reports while this goes on, which may wait for pins as upstream does.
         Self::kick(this);
@@ -187,7 +189,7 @@ impl Shim {
 
     /// Goes on with a removal as far as it can; `free`: nothing is stuck. In the worker.
     ///
-    /// The barrier is released when the sweep is done, the front is dead, and nobody uses the
+    /// The barrier is released when the sweep is done, the fronts are dead, and nobody uses the
     /// memory any more; or when the administrator has given up.
     pub(super) fn settle_removal(this: ArcBorrow<'_, Self>, free: bool) -> Settled {
         let (barrier, swept, given_up) = match (*this.removal.lock()).as_ref() {
@@ -197,7 +199,7 @@ impl Shim {
         if !swept {
             this.sweep_unannounced();
         }
-        let dead = swept && this.kill_front();
+        let dead = swept && this.kill_fronts();
         // Off the lock: this reads every struct page of the disk.
         let begun = Instant::<Monotonic>::now();
         let usage = if swept {
@@ -274,53 +276,56 @@ impl Shim {
         };
         let swept = (*self.removal.lock()).as_ref().is_none_or(|r| r.swept);
         if !swept {
+            // Somebody's lookup may have published another front since the driver withdrew it.
+            Publishing::begin().withdraw(&self.disk);
             self.sweep_all(&handling, Kind::Surprise, Source::Confirmation);
         }
     }
 
-    /// Tells everybody that the whole disk goes, and kills the front. Under `handling`.
+    /// Tells everybody that the whole disk goes, and kills the fronts. Under `handling`.
     fn sweep_all(
         self: ArcBorrow<'_, Self>,
         handling: &MutexGuard<'_, ()>,
         kind: Kind,
         source: Source,
     ) {
-        let (_, front_holder) = self.run(handling, kind, source, self.whole.clone());
-        if !self.front.kill(front_holder.is_some()) {
+        self.run(handling, kind, source, self.whole.clone());
+        if !self.kill_fronts() {
             pr_info!(
                 "{}: waits for a mount or an unmount of XFS to end\n",
                 self.disk.name().as_str()
             );
         }
-        // Held until here, for the kill calls the holder's handler.
-        drop(front_holder);
         if let Some(removal) = (*self.removal.lock()).as_mut() {
             removal.swept = true;
         }
         self.swept.store(true, ordering::Release);
     }
 
-    /// Kills the front if its holder is gone or can be pinned. Returns whether it is dead.
-    fn kill_front(&self) -> bool {
-        if self.front.kill(false) {
-            return true;
-        }
-        let holder = self.front.holder();
+    /// Kills the fronts whose holders are gone or can be pinned. Returns whether all are dead.
+    fn kill_fronts(&self) -> bool {
+        self.fronts.kill(|front| {
+            let pinned = self.pin(front.holder());
+            if let Some(sb) = &pinned {
+                // The kill has XFS walk its files, which ends at once if it is shut down.
+                let _ = sb.shutdown();
+            }
+            pinned
+        })
+    }
+
+    /// Finds and pins the super block of the file system whose own object is `holder`.
+    fn pin(&self, holder: *const c_void) -> Option<ActiveSuper> {
         let pin = |device: BlockDevice| {
             let sb = device.super_block().ok()??;
             sb.has_private(holder).then_some(sb)
         };
-        let pinned = self.disk.block_devices().find_map(pin).or_else(|| {
+        self.disk.block_devices().find_map(pin).or_else(|| {
             // del_gendisk() takes the partitions from the disk; these were found before.
             let removal = self.removal.lock();
             let late = (*removal).as_ref()?.late.iter();
             late.map(BlockDevice::get).find_map(pin)
-        });
-        if let Some(sb) = &pinned {
-            // The kill has XFS walk its files, which ends at once if it is shut down.
-            let _ = sb.shutdown();
-        }
-        self.front.kill(pinned.is_some())
+        })
     }
 
     /// Gives up waiting: the barrier is released though the memory is in use.

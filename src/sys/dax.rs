@@ -76,7 +76,7 @@ impl DaxDevice {
         NonNull::new(dev).map(Self)
     }
 
-    fn as_raw(&self) -> *mut bindings::dax_device {
+    pub(super) fn as_raw(&self) -> *mut bindings::dax_device {
         self.0.as_ptr()
     }
 
@@ -140,17 +140,6 @@ impl DaxDevice {
             bindings::dax_holder_notify_failure(self.as_raw(), offset, len, flags)
         })
     }
-
-    /// Makes this the DAX device that later users of `disk` get.
-    ///
-    /// # Errors
-    ///
-    /// `EBUSY` if one is published already, `ENOMEM`. May sleep.
-    fn publish(&self, disk: &Disk) -> Result {
-        // SAFETY: Both are valid by their invariants. The entry is removed before either goes:
-        // by `withdraw()`, or by nd_pmem, whose release erases whatever is stored for the disk.
-        kernel::error::to_result(unsafe { bindings::dax_add_host(self.as_raw(), disk.as_raw()) })
-    }
 }
 
 impl Drop for DaxDevice {
@@ -158,12 +147,6 @@ impl Drop for DaxDevice {
         // SAFETY: By the type invariant we own the reference.
         unsafe { bindings::put_dax(self.as_raw()) };
     }
-}
-
-/// Leaves `disk` without a published DAX device: nobody can get one any more.
-pub(crate) fn withdraw(disk: &Disk) {
-    // SAFETY: `disk` is valid; it is only used as a key.
-    unsafe { bindings::dax_remove_host(disk.as_raw()) };
 }
 
 /// A read-side section of the DAX core's SRCU domain.
@@ -365,11 +348,6 @@ impl<T: FrontOperations> Front<T> {
         })
     }
 
-    /// Publishes the front for `disk`. Errors as for a DAX device: `EBUSY`, `ENOMEM`.
-    pub(crate) fn publish(&self, disk: &Disk) -> Result {
-        self.device.publish(disk)
-    }
-
     /// Returns whether somebody besides us has a reference to the front.
     pub(crate) fn in_use(&self) -> bool {
         self.device.references() > 1
@@ -546,9 +524,4 @@ impl<T: FrontOperations> Drop for Front<T> {
         core::mem::forget(self.owner.clone());
         core::mem::forget(super::module::Pin::new());
     }
-}
-
-/// Publishes the lower device for `disk` again.
-pub(crate) fn restore(disk: &Disk, lower: &DaxDevice) -> Result {
-    lower.publish(disk)
 }

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What others call instead of `fs_dax_get_by_bdev()`: who mounts a file system, or makes a
+//! device-mapper table.
+//!
+//! Whoever wants to claim the holder slot of a disk's DAX device finds it free, however many have
+//! claimed one before: each gets a front of its own. Without the hook (a kernel that cannot, or
+//! `hook_lookups=0`) the second claim is refused, as it is without us.
+
+use crate::{
+    bindings,
+    disks,
+    shim::Shim,
+    sys::{
+        block::BlockDevice,
+        publishing::Publishing, //
+    }, //
+};
+use core::ptr;
+use kernel::{
+    ffi::c_void,
+    sync::Arc, //
+};
+
+/// Finds the attached disk of `bdev`.
+///
+/// # Safety
+///
+/// `bdev` must be a valid block device.
+unsafe fn shim_of(bdev: *mut bindings::block_device) -> Option<Arc<Shim>> {
+    // SAFETY: By this function's contract.
+    let device = unsafe { BlockDevice::get_raw(bdev) }?;
+    disks::find(device.disk_device())?.shim()
+}
+
+/// See `src/lookup.c`. In process context, outside read-side sections of the DAX core; sleeps.
+///
+/// # Safety
+///
+/// As for `fs_dax_get_by_bdev()`: `bdev` is valid, `start` may be written, `holder` and `ops` are
+/// NULL, or valid until the slot is given back.
+#[no_mangle]
+unsafe extern "C" fn dax_holder_lookup(
+    bdev: *mut bindings::block_device,
+    start: *mut u64,
+    holder: *mut c_void,
+    ops: *const bindings::dax_holder_operations,
+) -> *mut bindings::dax_device {
+    let publishing = Publishing::begin();
+    if !holder.is_null() {
+        // SAFETY: By this function's contract.
+        let shim = unsafe { shim_of(bdev) };
+        if shim.is_some_and(|shim| shim.make_room(&publishing).is_err()) {
+            // A claim that is refused leaks a reference (`fs_dax_get_by_bdev()`).
+            return ptr::null_mut();
+        }
+    }
+    // SAFETY: By this function's contract.
+    unsafe { publishing.look_up(bdev, start, holder, ops) }
+}
