@@ -289,7 +289,8 @@ partitions() {
 
 # Stripes of 2 MiB let both file systems place large files so that 2 MiB mappings are possible.
 mkx() { mkfs.xfs -q -f -K -m "reflink=0,rmapbt=${2:-1}" -d agcount=2,su=2m,sw=1 -l size=64m "$1"; }
-mke() { mkfs.ext4 -q -F -b 4096 -E nodiscard,stride=512,stripe_width=512,lazy_itable_init=0 -N 2048 "${@:2}" "$1"; }
+# A fixed hash seed, because ext4 places directories by it.
+mke() { mkfs.ext4 -q -F -b 4096 -E hash_seed=a8c12ae4-4711-4711-8711-000000004711,nodiscard,stride=512,stripe_width=512,lazy_itable_init=0 -N 2048 "${@:2}" "$1"; }
 
 # mnt DEVICE DIRECTORY: with DAX, and it must be real.
 mnt() {
