@@ -32,7 +32,8 @@ use crate::{
         },
         module::{
             self,
-            restart_syscall, //
+            restart_syscall,
+            NoIo, //
         },
         publishing::Publishing, //
     }, //
@@ -63,8 +64,8 @@ const LEAVING: Reason = "the module is being unloaded";
 /// What exists while a disk is attached. Dropped in this order: no more commands, no more
 /// callbacks, and only then the shim and the module.
 struct Attachment {
-    _files: Pin<KBox<Files>>,
-    _slot: Slot<Shim>,
+    files: Pin<KBox<Files>>,
+    slot: Slot<Shim>,
     shim: Arc<Shim>,
     _module: module::Pin,
 }
@@ -138,7 +139,8 @@ impl Known {
         let attached = self.try_attach();
         let mut inner = self.inner.lock();
         match attached {
-            Ok(attachment) => {
+            Ok((attachment, _publishing)) => {
+                // Before anybody can look the front up: he asks the shim.
                 inner.attachment = Some(attachment);
                 inner.reason = "";
                 drop(inner);
@@ -154,7 +156,8 @@ impl Known {
         }
     }
 
-    fn try_attach(&self) -> Result<Attachment, (Error, Reason)> {
+    /// Also returns the right to publish: nobody has seen the front yet.
+    fn try_attach(&self) -> Result<(Attachment, Publishing), (Error, Reason)> {
         let no_memory = |e| (e, NO_MEMORY);
 
         if !self.disk.has_dax() {
@@ -162,6 +165,8 @@ impl Known {
         }
         let module = module::Pin::new().map_err(|e| (e, LEAVING))?;
         let lower = DaxDevice::of_disk(&self.disk).ok_or((EOPNOTSUPP, UNALIGNED))?;
+        // From here on nobody gets lower, so a mount either is before us or gets the front.
+        let publishing = Publishing::begin();
         // Look first: a claim that is refused leaks a reference (fs_dax_get_by_bdev()).
         if !lower.holder().is_null() {
             return Err((EBUSY, SLOT_TAKEN));
@@ -178,19 +183,19 @@ impl Known {
             .map_err(no_memory)?;
         let slot = Slot::claim(&self.disk, shim.clone())
             .map_err(|e| (e, if e == EBUSY { SLOT_TAKEN } else { NO_MEMORY }))?;
-        let publishing = Publishing::begin();
         if let Err(e) = shim.publish(&publishing) {
-            drop(files);
             drop(slot);
             shim.restore_lower(&publishing);
+            drop(publishing);
             return Err((e, if e == EBUSY { IN_USE } else { NO_MEMORY }));
         }
-        Ok(Attachment {
-            _files: files,
-            _slot: slot,
+        let attachment = Attachment {
+            files,
+            slot,
             shim,
             _module: module,
-        })
+        };
+        Ok((attachment, publishing))
     }
 
     /// Attaches by hand. Errors as [`Known::attach`]; `EBUSY` also if it is attached.
@@ -221,10 +226,20 @@ impl Known {
             inner.reason = BY_HAND;
             inner.attachment.take()
         };
-        // Off the lock: this waits for those inside the debugfs files.
-        drop(attachment);
-        // Only now, when no callback runs any more: see `Slot`.
-        shim.restore_lower(&publishing);
+        if let Some(Attachment {
+            files,
+            slot,
+            _module,
+            ..
+        }) = attachment
+        {
+            // Before lower is published again: see `Slot`.
+            drop(slot);
+            shim.restore_lower(&publishing);
+            drop(publishing);
+            // Off the locks: this waits for those inside the debugfs files.
+            drop(files);
+        }
         pr_info!("{}: detached\n", self.disk.name().as_str());
         Ok(())
     }
@@ -254,7 +269,7 @@ pub(crate) fn find(device: *const bindings::device) -> Option<Arc<Known>> {
     known.cloned()
 }
 
-/// Finds the attached disk whose DAX device, the front or the one below, is `device`. Only compares
+/// Finds the attached disk one of whose DAX devices, a front or the one below, is `device`. Only compares
 /// the pointer.
 pub(crate) fn find_dax(device: *const dax_device) -> Option<Arc<Shim>> {
     let disks = DISKS.lock();
@@ -282,6 +297,8 @@ fn consider(device: &NdDevice, bound: &Locked<'_>) {
         return;
     }
     let name = *disk.name();
+    // Mounts wait for the table: its memory must not come from evicting a file system's inodes.
+    let _noio = NoIo::new();
     let known = Known::new(device.get(), disk).and_then(|known| {
         DISKS.lock().known.push(known.clone(), GFP_KERNEL)?;
         Ok(known)
@@ -323,6 +340,8 @@ impl Listener for Watch {
         DISKS.lock().known.retain(is_other);
         // Off the lock: waits for those inside the debugfs files and for callbacks.
         let attachment = known.inner.lock().attachment.take();
+        // Nobody announced a surprise: a lookup may have published another front meanwhile.
+        Publishing::begin().withdraw(&known.disk);
         if attachment.is_some() {
             pr_info!("{}: gone\n", known.disk.name().as_str());
         }

@@ -444,10 +444,13 @@ impl Telling<'_> {
             (self.site.policy, self.event.kind, touched)
         {
             let answer = match place.layer {
-                None => self.site.fronts.of(filesystem.sb()).and_then(|front| {
+                None => {
                     let base = place.window.start();
-                    native::notify(front.device(), base, &filesystem, touched)
-                }),
+                    let front = self.site.fronts.of(filesystem.sb(), base);
+                    front.and_then(|front| {
+                        native::notify(front.device(), base, &filesystem, touched)
+                    })
+                }
                 Some(layer) => DaxDevice::of_disk(&layer.disk).and_then(|device| {
                     let base = place.device.window()?.start();
                     native::notify(&device, base, &filesystem, touched)

@@ -8,6 +8,7 @@
 //! there are never more than there were holders at a time.
 
 use crate::{
+    bindings::dax_device,
     gate::Gate,
     sys::{
         block::Disk,
@@ -35,96 +36,154 @@ pub(crate) struct Fronts {
 
 struct List {
     /// Never empty.
-    fronts: KVec<Arc<Front<Gate>>>,
+    seats: KVec<Seat>,
     /// Which of them is published, or is to be.
     current: usize,
+    published: bool,
+}
+
+/// A front, and whose it is.
+struct Seat {
+    front: Arc<Front<Gate>>,
+    /// The byte of the disk at which the block device begins for which its slot was claimed last; not
+    /// known without the hook, but then there is one front only.
+    base: Option<u64>,
+}
+
+impl Seat {
+    fn new(gate: &Arc<Gate>) -> Result<Self> {
+        Ok(Self {
+            front: Arc::new(Front::new(gate.clone())?, GFP_KERNEL)?,
+            base: None,
+        })
+    }
+
+    fn is_free(&self) -> bool {
+        self.front.holder().is_null()
+    }
+}
+
+impl List {
+    fn publish(&mut self, which: usize, disk: &Disk, publishing: &Publishing) -> Result {
+        publishing.publish(disk, self.seats[which].front.device())?;
+        (self.current, self.published) = (which, true);
+        Ok(())
+    }
 }
 
 impl Fronts {
     /// Makes the first front before `gate`. Nothing is published.
     pub(crate) fn new(gate: Arc<Gate>) -> Result<impl PinInit<Self>> {
-        let mut fronts = KVec::with_capacity(1, GFP_KERNEL)?;
-        fronts.push(Arc::new(Front::new(gate.clone())?, GFP_KERNEL)?, GFP_KERNEL)?;
+        let mut seats = KVec::with_capacity(1, GFP_KERNEL)?;
+        seats.push(Seat::new(&gate)?, GFP_KERNEL)?;
+        let list = List {
+            seats,
+            current: 0,
+            published: false,
+        };
         Ok(pin_init!(Self {
             gate,
-            list <- new_mutex!(List { fronts, current: 0 }, "dax_holder::Fronts::list"),
+            list <- new_mutex!(list, "dax_holder::Fronts::list"),
         }))
     }
 
     /// Publishes a front for `disk`. Errors as for a DAX device: `EBUSY`, `ENOMEM`.
     pub(crate) fn publish(&self, disk: &Disk, publishing: &Publishing) -> Result {
-        let list = self.list.lock();
-        publishing.publish(disk, list.fronts[list.current].device())
-    }
-
-    /// Publishes another front for `disk` if the slot of the published one is claimed.
-    ///
-    /// `ENOMEM`: all is as before. May sleep.
-    pub(crate) fn make_room(&self, disk: &Disk, publishing: &Publishing) -> Result {
         let mut list = self.list.lock();
-        let is_free = |front: &Arc<Front<Gate>>| front.holder().is_null();
-        if is_free(&list.fronts[list.current]) {
-            return Ok(());
-        }
-        let free = match list.fronts.iter().position(is_free) {
-            Some(free) => free,
-            None => {
-                let front = Arc::new(Front::new(self.gate.clone())?, GFP_KERNEL)?;
-                list.fronts.push(front, GFP_KERNEL)?;
-                list.fronts.len() - 1
-            }
-        };
-        publishing.withdraw(disk);
-        let published = publishing.publish(disk, list.fronts[free].device());
-        if published.is_ok() {
-            list.current = free;
-        } else if let Err(e) = publishing.publish(disk, list.fronts[list.current].device()) {
-            pr_err!(
-                "{}: lost its DAX device ({}): mount again later\n",
-                disk.name().as_str(),
-                e.to_errno()
-            );
-        }
-        published
+        let current = list.current;
+        list.publish(current, disk, publishing)
     }
 
-    /// Calls `f` for each front.
-    fn any(&self, f: impl FnMut(&Arc<Front<Gate>>) -> bool) -> bool {
-        self.list.lock().fronts.iter().any(f)
+    /// Leaves `disk` without a front that others can find.
+    pub(crate) fn withdraw(&self, disk: &Disk, publishing: &Publishing) {
+        publishing.withdraw(disk);
+        self.list.lock().published = false;
+    }
+
+    /// Sees to it that a front is published for `disk`, with a free slot if one is to be claimed.
+    ///
+    /// `ENOMEM`: none is. May sleep.
+    pub(crate) fn make_room(&self, disk: &Disk, claim: bool, publishing: &Publishing) -> Result {
+        let mut list = self.list.lock();
+        let mut next = list.current;
+        if claim && !list.seats[next].is_free() {
+            next = match list.seats.iter().position(Seat::is_free) {
+                Some(free) => free,
+                None => {
+                    list.seats.push(Seat::new(&self.gate)?, GFP_KERNEL)?;
+                    list.seats.len() - 1
+                }
+            };
+        }
+        if list.published {
+            if next == list.current {
+                return Ok(());
+            }
+            publishing.withdraw(disk);
+            list.published = false;
+        }
+        // Without memory the next one who looks tries again.
+        list.publish(next, disk, publishing)
+    }
+
+    /// Notes that the slot of `device` was claimed for a block device that begins at byte `base`.
+    pub(crate) fn claimed(&self, device: *const dax_device, base: u64) {
+        let mut list = self.list.lock();
+        let mut seats = list.seats.iter_mut();
+        if let Some(seat) = seats.find(|seat| seat.front.device().is(device)) {
+            seat.base = Some(base);
+        }
+    }
+
+    /// Returns whether `f` holds for one of the fronts.
+    fn any(&self, f: impl FnMut(&Seat) -> bool) -> bool {
+        self.list.lock().seats.iter().any(f)
     }
 
     /// Returns whether `device` is one of the fronts. Only compares.
-    pub(crate) fn has(&self, device: *const crate::bindings::dax_device) -> bool {
-        self.any(|front| front.device().is(device))
+    pub(crate) fn has(&self, device: *const dax_device) -> bool {
+        self.any(|seat| seat.front.device().is(device))
     }
 
     /// Returns whether somebody besides us has a reference to a front.
     pub(crate) fn in_use(&self) -> bool {
-        self.any(|front| front.in_use())
+        self.any(|seat| seat.front.in_use())
     }
 
     /// Returns whether the slot of a front is claimed.
-    pub(crate) fn claimed(&self) -> bool {
-        self.any(|front| !front.holder().is_null())
+    pub(crate) fn are_claimed(&self) -> bool {
+        self.any(|seat| !seat.is_free())
     }
 
-    /// Returns the front whose slot the file system of `sb` has claimed.
-    pub(crate) fn of(&self, sb: &ActiveSuper) -> Option<Arc<Front<Gate>>> {
+    /// Returns the front whose slot the file system of `sb` has claimed for its block device that
+    /// begins at byte `base` of the disk. One file system can have several: for its log, say.
+    pub(crate) fn of(&self, sb: &ActiveSuper, base: u64) -> Option<Arc<Front<Gate>>> {
         let list = self.list.lock();
-        let mut fronts = list.fronts.iter();
-        fronts.find(|front| sb.has_private(front.holder())).cloned()
+        let mut seats = list.seats.iter();
+        let seat = seats.find(|seat| {
+            sb.has_private(seat.front.holder()) && seat.base.is_none_or(|of| of == base)
+        })?;
+        Some(seat.front.clone())
     }
 
     /// Refuses every access from now on, for ever, and waits for those that have begun. `pin` pins
     /// the super block of a holder, see [`Front::kill`]. Returns whether all fronts are dead.
     ///
-    /// None may be published any more. Sleeps; not for callbacks.
+    /// None may be published any more, so none is added. Sleeps, for as long as holders take; not for
+    /// callbacks.
     pub(crate) fn kill(&self, mut pin: impl FnMut(&Front<Gate>) -> Option<ActiveSuper>) -> bool {
-        let list = self.list.lock();
         let mut dead = true;
-        for front in &list.fronts {
+        for at in 0.. {
+            // Off the lock: a holder is called, and with the pin a whole file system may go.
+            let seat = self
+                .list
+                .lock()
+                .seats
+                .get(at)
+                .map(|seat| seat.front.clone());
+            let Some(front) = seat else { break };
             if !front.kill(false) {
-                let pinned = pin(front);
+                let pinned = pin(&front);
                 dead &= front.kill(pinned.is_some());
             }
         }

@@ -5,8 +5,10 @@
  * The replacement sleeps, so it does not run inside ftrace's callback: that only changes where the
  * called function begins.
  */
+#include <linux/blkdev.h>
 #include <linux/completion.h>
 #include <linux/dax.h>
+#include <linux/delay.h>
 #include <linux/ftrace.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -14,7 +16,7 @@
 
 #include "helpers.h"
 
-#if defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) || defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS)
+#ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
 
 static bool hook_lookups = true;
 module_param(hook_lookups, bool, 0400);
@@ -42,6 +44,11 @@ static struct dax_device *replacement(struct block_device *bdev, u64 *start, voi
 static void notrace redirect(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
 			     struct ftrace_regs *fregs)
 {
+	const struct block_device *bdev = (void *)ftrace_regs_get_argument(fregs, 0);
+
+	/* It asks this first itself: nothing that we could provide concerns the others. */
+	if (!blk_queue_dax(bdev->bd_disk->queue))
+		return;
 	/* Our own calls, the one in the replacement among them, are to reach the function. */
 	if (!within_module(parent_ip, THIS_MODULE) && refcount_inc_not_zero(&inside))
 		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)replacement);
@@ -49,8 +56,7 @@ static void notrace redirect(unsigned long ip, unsigned long parent_ip, struct f
 
 static struct ftrace_ops hook = {
 	.func = redirect,
-	.flags = FTRACE_OPS_FL_DYNAMIC | FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT |
-		 (IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) ? 0 : FTRACE_OPS_FL_SAVE_REGS),
+	.flags = FTRACE_OPS_FL_DYNAMIC | FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT,
 };
 
 /* Begins to call dax_holder_lookup() instead of fs_dax_get_by_bdev(), for everybody else. */
@@ -65,7 +71,10 @@ int dh_lookup_hook(void)
 		return err;
 	refcount_set(&inside, 1);
 	err = register_ftrace_function(&hook);
-	if (err)
+	/* ftrace can break in the middle, and then leaves the call to us where it is. */
+	if (hook.flags & FTRACE_OPS_FL_ENABLED && err)
+		__module_get(THIS_MODULE);
+	else if (err)
 		ftrace_free_filter(&hook);
 	return err;
 }
@@ -79,7 +88,9 @@ void dh_lookup_unhook(void)
 {
 	leave();
 	wait_for_completion(&empty);
-	WARN_ON(unregister_ftrace_function(&hook));
+	/* If ftrace is broken the call to us stays in the kernel's text, and so must we. */
+	while (WARN_ON_ONCE(unregister_ftrace_function(&hook)))
+		ssleep(60);
 	ftrace_free_filter(&hook);
 }
 

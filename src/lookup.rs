@@ -19,6 +19,7 @@ use crate::{
 use core::ptr;
 use kernel::{
     ffi::c_void,
+    prelude::*,
     sync::Arc, //
 };
 
@@ -47,14 +48,25 @@ unsafe extern "C" fn dax_holder_lookup(
     ops: *const bindings::dax_holder_operations,
 ) -> *mut bindings::dax_device {
     let publishing = Publishing::begin();
-    if !holder.is_null() {
-        // SAFETY: By this function's contract.
-        let shim = unsafe { shim_of(bdev) };
-        if shim.is_some_and(|shim| shim.make_room(&publishing).is_err()) {
-            // A claim that is refused leaks a reference (`fs_dax_get_by_bdev()`).
+    let claim = !holder.is_null();
+    // SAFETY: By this function's contract.
+    let shim = unsafe { shim_of(bdev) };
+    if let Some(shim) = &shim {
+        if let Err(e) = shim.make_room(claim, &publishing) {
+            pr_warn!(
+                "{}: no DAX device for who asks: error {}\n",
+                shim.disk().name().as_str(),
+                e.to_errno()
+            );
+            // A claim that is refused leaks a reference (`fs_dax_get_by_bdev()`): do not try.
             return ptr::null_mut();
         }
     }
     // SAFETY: By this function's contract.
-    unsafe { publishing.look_up(bdev, start, holder, ops) }
+    let device = unsafe { publishing.look_up(bdev, start, holder, ops) };
+    if let (Some(shim), true, false) = (&shim, claim, device.is_null()) {
+        // SAFETY: By this function's contract; the call has written it.
+        shim.claimed(device, unsafe { *start });
+    }
+    device
 }

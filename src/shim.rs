@@ -2,9 +2,9 @@
 
 //! The shim: our object for one attached disk, and the life of events on it.
 //!
-//! Locks, outer to inner: the parent's device lock - the table of disks and a disk's own, both held
-//! for a moment - `handling` - `removal` - `unreleased` - `stuck` - `registry` - those of the
-//! registered holders (see `clients`) - the list of gates - a gate's. A callback of the DAX core takes
+//! Locks, outer to inner: the parent's device lock - `handling` - the right to publish - the table of
+//! disks and a disk's own, both held for a moment - `removal` - `unreleased` - `stuck` - the list of
+//! fronts - `registry` - those of the registered holders (see `clients`) - the list of gates - a gate's. A callback of the DAX core takes
 //! none but `pending` (a spinlock), the lock of the list of registered holders, the gate's, and
 //! `removal` if nobody announced the removal: whoever holds `handling` waits for grace periods that
 //! such a callback would hold up.

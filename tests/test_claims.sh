@@ -130,14 +130,20 @@ removal() {
 	for n in $ALL; do "$BIN/file" check "$TMP/$n/f" $SEED || return; done
 	umount_all
 }
-# Two claims by one file system.
+# Two claims by one file system. Mounted again they find the fronts in another order.
 with_log() {
-	mkfs.xfs -q -f -K -m reflink=0,rmapbt=1 -d agcount=2 -l "logdev=$P5,size=64m" "$P4" &&
-		mount -o "dax=always,logdev=$P5" "$P4" "$TMP/4" && dax_on 4 &&
-		"$BIN/file" make "$TMP/4/f" 64 $SEED && start people4 "$BIN/mapper" "$TMP/4/f" $SEED shared,write &&
-		unbind 120 && told people4 && umount_one 4 && bind_now &&
-		mount -o "dax=always,logdev=$P5" "$P4" "$TMP/4" && "$BIN/file" check "$TMP/4/f" $SEED && umount_one 4
+	local n
+	mkfs.xfs -q -f -K -m reflink=0,rmapbt=1 -d agcount=2 -l "logdev=$P5,size=64m" "$P4" && mount_logged &&
+		dax_on 4 && "$BIN/file" make "$TMP/4/f" 128 $SEED && sync && echo native >$S/policy || return
+	for n in 1 2; do
+		strike 4 && is state "$(holder "$P4" state)" active && : >"$TMP/4/up" &&
+			umount_one 4 && reset && mount_logged || { echo "mount $n"; return 1; }
+	done
+	echo shutdown >$S/policy
+	start people4 "$BIN/mapper" "$TMP/4/f" $SEED shared,write && unbind 120 && told people4 && umount_one 4 &&
+		bind_now && mount_logged && umount_one 4
 }
+mount_logged() { mount -o "dax=always,logdev=$P5" "$P4" "$TMP/4"; }
 # What this is all for: a kernel by itself gives DAX to the first one.
 without() {
 	unload && insmod "$KO" hook_lookups=0 && wait_for 20 attached && logged "no hook before DAX lookups" &&

@@ -11,7 +11,10 @@ use super::{
     Shim,
     State, //
 };
-use crate::sys::publishing::Publishing;
+use crate::{
+    bindings::dax_device,
+    sys::publishing::Publishing, //
+};
 use kernel::prelude::*;
 
 /// References to the lower device when nobody uses it: nd_pmem's and the gate's.
@@ -35,7 +38,7 @@ impl Shim {
     /// Returns whether a front has users. Those with a slot, XFS, give the front back after the
     /// block device that they have claimed (`xfs_mount_free()`).
     fn fronts_in_use(&self) -> bool {
-        self.fronts.claimed() || (self.fronts.in_use() && self.disk.claimed())
+        self.fronts.are_claimed() || (self.fronts.in_use() && self.disk.claimed())
     }
 
     /// Publishes a front. The holder slot of the lower device must be ours.
@@ -56,13 +59,24 @@ impl Shim {
         published.inspect_err(|_| self.enter(Life::Detached))
     }
 
-    /// Lets the next one who wants to claim a slot find it free. `ENOMEM`.
-    pub(crate) fn make_room(&self, publishing: &Publishing) -> Result {
+    /// Lets the next one who looks find a front, with a free slot if he wants to `claim` one.
+    ///
+    /// `ENOMEM`; `ESHUTDOWN`: the disk is going.
+    pub(crate) fn make_room(&self, claim: bool, publishing: &Publishing) -> Result {
         match self.state() {
-            State::Active | State::Failed => self.fronts.make_room(&self.disk, publishing),
-            // None is published any more.
-            State::Detached | State::Removing => Ok(()),
+            State::Active | State::Failed => self.fronts.make_room(&self.disk, claim, publishing),
+            State::Removing => {
+                self.fronts.withdraw(&self.disk, publishing);
+                Err(ESHUTDOWN)
+            }
+            State::Detached => Ok(()),
         }
+    }
+
+    /// Notes that the slot of the front `device` was claimed for a block device that begins at byte
+    /// `base`.
+    pub(crate) fn claimed(&self, device: *const dax_device, base: u64) {
+        self.fronts.claimed(device, base);
     }
 
     /// Withdraws and kills the fronts. Afterwards no device is published: release the slot, then
@@ -80,7 +94,7 @@ impl Shim {
         }
         self.clients.close()?;
         let publishing = Publishing::begin();
-        publishing.withdraw(&self.disk);
+        self.fronts.withdraw(&self.disk, &publishing);
         self.grace.wait();
         if self.fronts_in_use() || !self.fronts.kill(|_| None) {
             if let Err(e) = self.fronts.publish(&self.disk, &publishing) {

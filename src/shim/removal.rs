@@ -153,7 +153,7 @@ impl Shim {
     pub(crate) fn remove(this: ArcBorrow<'_, Self>) {
         let handling = this.handling.lock();
         this.enter(Life::Removing);
-        Publishing::begin().withdraw(&this.disk);
+        this.fronts.withdraw(&this.disk, &Publishing::begin());
         this.take_barrier();
         // The worker reports while this goes on, which may wait for pins as upstream does.
         Self::kick(this);
@@ -277,7 +277,7 @@ impl Shim {
         let swept = (*self.removal.lock()).as_ref().is_none_or(|r| r.swept);
         if !swept {
             // Somebody's lookup may have published another front since the driver withdrew it.
-            Publishing::begin().withdraw(&self.disk);
+            self.fronts.withdraw(&self.disk, &Publishing::begin());
             self.sweep_all(&handling, Kind::Surprise, Source::Confirmation);
         }
     }

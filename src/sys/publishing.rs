@@ -9,7 +9,8 @@
 
 use super::{
     block::Disk,
-    dax::DaxDevice, //
+    dax::DaxDevice,
+    module::NoIo, //
 };
 use crate::bindings;
 use kernel::{
@@ -27,21 +28,28 @@ kernel::sync::global_lock! {
 /// The right to publish. While it exists nobody else publishes and, with the hook, nobody looks up.
 ///
 /// Who has it waits for grace periods, so it must not be asked for inside one: in a callback of the
-/// DAX core.
-pub(crate) struct Publishing(#[expect(dead_code)] GlobalGuard<PUBLISHING>);
+/// DAX core. Removals and mounts wait for it, so no allocation may wait for them: for the pins of an
+/// inode that reclaim evicts, say.
+pub(crate) struct Publishing {
+    _guard: GlobalGuard<PUBLISHING>,
+    _noio: NoIo,
+}
 
 impl Publishing {
     /// Waits for the right. Sleeps.
     pub(crate) fn begin() -> Self {
-        Self(PUBLISHING.lock())
+        Self {
+            _guard: PUBLISHING.lock(),
+            _noio: NoIo::new(),
+        }
     }
 
     /// Makes `device` the DAX device that later users of `disk` get.
     ///
     /// `EBUSY` if one is published already, `ENOMEM`. May sleep.
     pub(crate) fn publish(&self, disk: &Disk, device: &DaxDevice) -> Result {
-        // SAFETY: Both are valid by their invariants. The entry is removed before either goes:
-        // by `withdraw()`, or by nd_pmem, whose release erases whatever is stored for the disk.
+        // SAFETY: Both are valid by their invariants. The entry is removed before either goes: by
+        // `withdraw()`, at the latest when the driver has been unbound (`disks`).
         to_result(unsafe { bindings::dax_add_host(device.as_raw(), disk.as_raw()) })
     }
 
