@@ -213,8 +213,8 @@ impl<T: Holder> Registration<T> {
     /// Registers `holder` for `range` of `device`; [`Range::ALL`] means all of it. `module`, the
     /// caller's own, cannot be unloaded until the registration is dropped. May sleep.
     ///
-    /// Errors: see `dax_holder_register()` in `src/exports.c`. The registration ends with the disk:
-    /// drop it then, and register anew when the disk is back.
+    /// Errors: see `dax_holder_register()` in `include/linux/dax_holder.h`. The registration ends with
+    /// the disk: drop it then, and register anew when the disk is back.
     pub fn new(
         device: BlockDevice<'_>,
         range: Range,
@@ -328,7 +328,7 @@ pub struct Handled {
 /// Reports that `ranges` of `device` have failed, and has every holder told. Sleeps for as long as
 /// they take.
 ///
-/// Errors: see `dax_holder_report()` in `src/exports.c`; then nothing has happened.
+/// Errors: see `dax_holder_report()` in `include/linux/dax_holder.h`; then nothing has happened.
 pub fn report(device: BlockDevice<'_>, ranges: &[Range]) -> Result<Handled> {
     let mut handled = bindings::dax_holder_handled::default();
     // SAFETY: The device is valid by its invariant; `Range` has the layout of `struct

@@ -146,7 +146,7 @@ unsafe fn find(bdev: *mut bindings::block_device) -> Result<(Arc<Shim>, BlockDev
     Ok((shim, device, window))
 }
 
-/// See `src/exports.c`.
+/// See `include/linux/dax_holder.h`.
 ///
 /// # Safety
 ///
@@ -165,7 +165,7 @@ unsafe extern "C" fn dax_holder_register(
     }))
 }
 
-/// See `src/exports.c`.
+/// See `include/linux/dax_holder.h`.
 ///
 /// # Safety
 ///
@@ -185,7 +185,7 @@ unsafe extern "C" fn dax_holder_register_dax(
     }))
 }
 
-/// See `src/exports.c`.
+/// See `include/linux/dax_holder.h`.
 ///
 /// # Safety
 ///
@@ -212,7 +212,7 @@ unsafe fn client<'a>(client: *const bindings::dax_holder_client) -> &'a Client {
     unsafe { &*client.cast() }
 }
 
-/// See `src/exports.c`.
+/// See `include/linux/dax_holder.h`.
 ///
 /// # Safety
 ///
@@ -223,7 +223,7 @@ unsafe extern "C" fn dax_holder_private(holder: *const bindings::dax_holder_clie
     unsafe { client(holder) }.callback().private()
 }
 
-/// See `src/exports.c`.
+/// See `include/linux/dax_holder.h`.
 ///
 /// # Safety
 ///
@@ -248,7 +248,7 @@ unsafe extern "C" fn dax_holder_event(
     0
 }
 
-/// See `src/exports.c`.
+/// See `include/linux/dax_holder.h`.
 ///
 /// # Safety
 ///
@@ -267,7 +267,7 @@ unsafe extern "C" fn dax_holder_next_range(
     true
 }
 
-/// See `src/exports.c`.
+/// See `include/linux/dax_holder.h`.
 ///
 /// # Safety
 ///
