@@ -32,6 +32,10 @@ use kernel::{
     new_mutex,
     prelude::*,
     sync::{
+        atomic::{
+            ordering,
+            Atomic, //
+        },
         Arc,
         Mutex, //
     }, //
@@ -55,6 +59,8 @@ pub(crate) struct Clients {
     list: Mutex<List>,
     #[pin]
     tally: Tally,
+    /// How many holders are being called.
+    running: Atomic<u32>,
 }
 
 struct List {
@@ -97,6 +103,7 @@ impl Clients {
                     "dax_holder::Clients::list"
                 ),
                 tally <- Tally::new(),
+                running: Atomic::new(0),
             }),
             GFP_KERNEL,
         )
@@ -228,6 +235,10 @@ impl Clients {
     /// Returns whether the running task is calling one of the holders.
     pub(crate) fn is_calling(&self) -> bool {
         let mut calling = false;
+        // Nearly always nobody is, and there may be many.
+        if self.running.load(ordering::Relaxed) == 0 {
+            return false;
+        }
         self.each(|client| calling |= client.is_calling());
         calling
     }

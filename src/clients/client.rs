@@ -44,6 +44,7 @@ use kernel::{
     new_work,
     prelude::*,
     sync::{
+        atomic::ordering,
         Arc,
         CondVar,
         Mutex, //
@@ -355,6 +356,7 @@ impl Client {
             .as_ref()
             .map_or(Listed::default(), |ranges| Listed::within(ranges, window));
         state.caller = kernel::current!().as_ptr();
+        self.clients.running.fetch_add(1, ordering::Relaxed);
         Some(told)
     }
 
@@ -364,6 +366,7 @@ impl Client {
         let holds_nothing = result == Err(EOPNOTSUPP);
         state.running = None;
         state.caller = ptr::null();
+        self.clients.running.fetch_sub(1, ordering::Relaxed);
         state.row.events += 1;
         state.row.result = result.map_or_else(Error::to_errno, |()| 0);
         state.row.usec = ns / 1000;
