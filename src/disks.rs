@@ -124,6 +124,12 @@ impl Known {
         self.inner.lock().reason
     }
 
+    /// Returns whether it has just come, and neither is attached nor is known why not.
+    fn is_undecided(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.attachment.is_none() && inner.reason.is_empty()
+    }
+
     /// Returns what a failure does.
     pub(crate) fn policy(&self) -> Policy {
         self.policy.get()
@@ -249,6 +255,8 @@ impl Known {
 pub(crate) struct Disks {
     known: KVec<Arc<Known>>,
     files: Option<Dir>,
+    /// Whoever comes is taken up.
+    listens: bool,
 }
 
 kernel::sync::global_lock! {
@@ -256,6 +264,7 @@ kernel::sync::global_lock! {
     unsafe(uninit) static DISKS: Mutex<Disks> = Disks {
         known: KVec::new(),
         files: None,
+        listens: false,
     };
 }
 
@@ -267,6 +276,15 @@ pub(crate) fn find(device: *const bindings::device) -> Option<Arc<Known>> {
         .iter()
         .find(|known| known.disk.is_device(device));
     known.cloned()
+}
+
+/// Returns whether the disk of nd_pmem whose own device is `device` will be taken up soon: it can be
+/// found by others already, but the driver core has not told us of it, or we are about to attach.
+pub(crate) fn arrives(device: *const bindings::device) -> bool {
+    match find(device) {
+        Some(known) => known.is_undecided(),
+        None => DISKS.lock().listens,
+    }
 }
 
 /// Finds the attached disk one of whose DAX devices, a front or the one below, is `device`. Only compares
@@ -374,6 +392,7 @@ impl Registration {
         let mut this = Self { listening: None };
         DISKS.lock().files = Some(Dir::new(c"dax_holder"));
         let bus = NdBus::find()?;
+        DISKS.lock().listens = true;
         this.listening = Some(Listening::new(bus)?);
         bus.for_each_pmem(|device| consider(device, &device.lock()));
         Ok(this)
@@ -383,6 +402,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         // No disk comes or goes under our eyes any more.
+        DISKS.lock().listens = false;
         self.listening = None;
         // Attached disks pin the module: these are not.
         let (known, files) = {

@@ -69,6 +69,18 @@ struct gendisk *dh_pmem_disk(struct device *dev)
 	return disk ? dev_to_disk(disk) : NULL;
 }
 
+/*
+ * Is the disk of @bdev there, and nd_pmem's? Only to be asked for an open block device: that keeps
+ * nd_pmem.ko, and so the driver that its parent names.
+ */
+bool dh_bdev_on_pmem(struct block_device *bdev)
+{
+	struct device *parent = disk_to_dev(bdev->bd_disk)->parent;
+	const struct device_driver *driver = parent ? READ_ONCE(parent->driver) : NULL;
+
+	return disk_live(bdev->bd_disk) && driver && !strcmp(driver->name, "nd_pmem");
+}
+
 static int any_bound(struct device *dev, const void *unused)
 {
 	/* Without the device lock: who takes it looks again. */

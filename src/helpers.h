@@ -27,6 +27,7 @@ struct inode *dax_inode(struct dax_device *dax_dev);
 /* The nd bus. */
 const struct bus_type *dh_nd_bus(void);
 struct gendisk *dh_pmem_disk(struct device *dev);
+bool dh_bdev_on_pmem(struct block_device *bdev);
 struct device *dh_next_bound(const struct bus_type *bus, struct device *prev);
 void dh_device_lock(struct device *dev);
 bool dh_device_trylock(struct device *dev);

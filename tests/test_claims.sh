@@ -6,7 +6,7 @@
 # with attaching and detaching.
 . "$(dirname "$0")/lib.sh"
 need_module
-plan 14
+plan 15
 
 ALL="1 2 3 4 5"
 ROUNDS=${ROUNDS:-${DEBUG:+5}}
@@ -122,6 +122,19 @@ swaps() {
 	attached || echo 1 >$S/attached
 	((done > 0)) || { echo "it was neither attached nor detached in $ROUNDS rounds"; return 1; }
 }
+# The disk can be mounted before the driver core has told anybody that it was bound.
+at_once() {
+	local n
+	for ((n = 0; n < ROUNDS; n++)); do
+		unbind 60 || return
+		wr $ND/bind "$NAME" >"$TMP/wr" &
+		until mount_one 1 2>/dev/null; do gone $! && break; done
+		wait $!
+		grep -q " $TMP/1 " /proc/mounts || mount_one 1 || return
+		dax_on 1 && attached || { echo "round $n: $(<$S/reason)"; return 1; }
+		umount_one 1 || return
+	done
+}
 removal() {
 	local n
 	mount_all && people $ALL && unbind 120 || return
@@ -171,6 +184,7 @@ t "$ROUNDS times mounted at the same time, all with DAX" parallel
 t "$ROUNDS times more: DAX devices are used again" reused
 t "detaching is refused while they are mounted, and not afterwards" refused_detach
 t "$ROUNDS mounts while the disk is attached or detached: each has DAX" swaps
+t "$ROUNDS mounts of a disk that has only just come: attached, and with DAX" at_once
 t "the disk is removed under all five, mapped" removal
 t "an XFS with its log on the same disk" with_log
 t "without the hook the second one has no DAX" without

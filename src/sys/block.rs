@@ -275,6 +275,16 @@ impl BlockDevice {
         unsafe { bindings::dh_disk_device((*self.as_raw()).bd_disk) }
     }
 
+    /// Returns whether its disk is there, and nd_pmem's.
+    ///
+    /// # Safety
+    ///
+    /// It must be open.
+    pub(crate) unsafe fn is_on_pmem(&self) -> bool {
+        // SAFETY: Valid by the type invariant, and open by this function's contract.
+        unsafe { bindings::dh_bdev_on_pmem(self.as_raw()) }
+    }
+
     /// Takes another reference.
     pub(crate) fn get(&self) -> Self {
         // SAFETY: Valid by the type invariant.
