@@ -38,7 +38,7 @@
 #define HOLDERS 128
 #define THREADS 8
 #define REPORTERS 2
-#define EVENTS 65536		/* how many are remembered */
+#define EVENTS (1 << 18)		/* how many are remembered */
 #define DEADLINE_MS 3600000	/* nobody is ever stuck here */
 #define PART_MS 2
 #define LISTED 8
