@@ -325,10 +325,11 @@ impl Telling<'_> {
             Some(stack) if stack.on(&place.device.name()).is_some() => {}
             // A user of the memory has a front. A program that has merely opened the disk for
             // itself, as ndctl does to unbind it, must not be waited for: it waits for us.
-            Some(_) if !place.device.claimed() || !self.site.fronts.in_use() => {}
-            Some(_) => self.tell(Stranger(place.device.get()), &place, 0, Self::generic),
-            // Not knowing who it is.
-            None => self.unsettled(&place, ENOMEM),
+            _ if !place.device.claimed() || !self.site.fronts.in_use() => {}
+            // Not knowing who it is: tell him when we do.
+            None if self.event.kind == Kind::Failure => self.unsettled(&place, ENOMEM),
+            // Or whoever it is: the memory stays until he has closed the device.
+            _ => self.tell(Stranger(place.device.get()), &place, 0, Self::generic),
         }
     }
 

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$HERE/writecache.sh"
 need_writecache
-plan 21
+plan 22
 
 ROUNDS=${ROUNDS:-${DEBUG:+3}}
 ROUNDS=${ROUNDS:-20}
@@ -107,6 +107,20 @@ fails_once() {
 		bind_now && fails test ! -e "$TMP/failed" && agent_is $AGENT
 }
 
+# More is stacked on the disk than can be listed: nobody is called, but the memory stays for all of them.
+crowded() {
+	local n
+	made ext4 && writers || return
+	for ((n = 0; n < 70; n++)); do dm create dh_$n --table "0 8 linear $P2 $((n * 8))" || return; done
+	unbind 0
+	wait_for 30 claimed "${P1##*/}" || { cat "$G/barrier"; return 1; }
+	nap 1
+	for n in $WRITERS; do kill -KILL "${PID[writer$n]}"; wait "${PID[writer$n]}"; unset "PID[writer$n]"; done 2>/dev/null
+	! gone "${PID[unbind]}" && logged "what is stacked on it is not known" && umnt "$M" && dm remove wc &&
+		! gone "${PID[unbind]}" && tables_gone && wait_for 30 gone "${PID[unbind]}" && ended unbind && bind_now
+}
+claimed() { [[ $(cat "$G/barrier" 2>&1) == "held since"*claimed*"$1"* ]]; }
+
 # ---- somebody else at the same time ----------------------------------------------------------
 
 # A write to a suspended device waits for its resume, and a removal that comes then for the write:
@@ -161,5 +175,6 @@ t "is killed, and another one goes on" hung
 t "an agent that lies" liar
 t "and one that does not" arrives
 t "an agent that fails once" fails_once
+t "more layers than can be listed: the memory stays until the last one is gone" crowded
 t "suspend, resume, message and remove at the same time" meddled
 finish

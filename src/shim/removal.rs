@@ -217,7 +217,8 @@ impl Shim {
             return Settled::Idle;
         };
         removal.strangers.retain(|device| device.claimed());
-        removal.unlisted &= this.disk.claimed();
+        // The partitions leave the disk before the memory does; who uses it has a front.
+        removal.unlisted &= this.disk.claimed() || this.fronts.in_use();
         removal.usage = usage;
         let done =
             dead && free && usage.pages == 0 && removal.strangers.is_empty() && !removal.unlisted;
