@@ -4,6 +4,7 @@
 
 define HELP
 make demo                 lose a persistent memory under running programs, with and without the module
+make bench                measure: events against pages, fan-out, storms, transparency, memory (results/)
 make check                every test: the pure parts here, the rest in guests
 make shell                a guest with the module loaded
 make modules [KDIR=dir]   dax_holder.ko for the stock kernel, or for the kernel of that build directory
@@ -14,6 +15,7 @@ make clean, distclean     remove what was built; remove also kernels, root and t
 
 KERNEL=debug              the same on a kernel that looks closely (KASAN, lockdep, kmemleak, KUnit)
 SUITES="a b"              make check: only these suites of tests/
+BENCH=--quick             make bench: a few small samples, to see whether it runs
 W=e                       make modules: warnings are errors
 
 The first run prepares a Debian root and a kernel in the cache (~/.cache/dax_holder), as root.
@@ -23,7 +25,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help prepare modules test-modules tests check demo shell install lint docs clean distclean
+.PHONY: help prepare modules test-modules tests check demo bench shell install lint docs clean distclean
 
 KERNEL ?= stock
 export KERNEL
@@ -73,6 +75,9 @@ check: modules test-modules tests
 
 demo: modules tests
 	@scripts/demo
+
+bench: modules test-modules tests
+	@scripts/bench $(BENCH)
 
 shell: modules tests
 	@scripts/guest
