@@ -356,36 +356,38 @@ struct inode *dh_next_dax_inode(struct super_block *sb, struct inode *prev)
 unsigned long dh_inode_number(struct inode *inode) { return inode->i_ino; }
 
 /*
- * Removes every translation to the file's memory; returns its pages in the DAX tree.
- * The invalidate lock waits out faults that had their translation before the gate was
- * closed. Private copies are DRAM and stay (even_cows is 0).
+ * Removes every translation to the file's memory, and sets @pinned if a page is referenced, for
+ * DMA say; returns its pages in the DAX tree, which all stay there. The invalidate lock waits out
+ * faults that had their translation before the gate was closed. Private copies are DRAM and stay.
  */
-unsigned long dh_inode_unmap(struct inode *inode)
+unsigned long dh_inode_unmap(struct inode *inode, bool *pinned)
 {
 	struct address_space *mapping = inode->i_mapping;
 	unsigned long pages;
 
+	*pinned = false;
 	if (!dax_mapping(mapping))
 		return 0;
 	filemap_invalidate_lock(mapping);
-	unmap_mapping_range(mapping, 0, 0, 0);
+	/* Unmaps, then looks for references, which costs one look at each entry of the DAX tree. */
+	*pinned = dax_layout_busy_page(mapping);
+	/*
+	 * A file system without ->shutdown (erofs) faults without the invalidate lock: its locked
+	 * entries have been waited for, now take away what those faults have mapped.
+	 */
+	if (!inode->i_sb->s_op->shutdown)
+		*pinned = dax_layout_busy_page(mapping);
 	pages = mapping->nrpages;
 	filemap_invalidate_unlock(mapping);
 	return pages;
-}
-
-/* Is a page of the file referenced, for DMA say? After dh_inode_unmap(). */
-bool dh_inode_pinned(struct inode *inode)
-{
-	return dax_mapping(inode->i_mapping) && dax_layout_busy_page(inode->i_mapping);
 }
 
 /* 16 MiB: the entries of one step are deleted with interrupts off (fs/dax.c). */
 #define DROP_STEP_PAGES (SZ_16M >> PAGE_SHIFT)
 
 /*
- * Unmaps the file and takes its memory out of the DAX tree, in steps; the parts with
- * pinned pages stay in the tree and set @pinned. Returns the pages that were unmapped.
+ * After dh_inode_unmap(), takes the file's memory out of the DAX tree, in steps; the parts with
+ * pinned pages stay there and set @pinned. Returns the pages that were in it.
  */
 unsigned long dh_inode_drop(struct inode *inode, bool *pinned)
 {
@@ -396,15 +398,6 @@ unsigned long dh_inode_drop(struct inode *inode, bool *pinned)
 	if (!dax_mapping(mapping))
 		return 0;
 	filemap_invalidate_lock(mapping);
-	unmap_mapping_range(mapping, 0, 0, 0);
-	/*
-	 * A file system without ->shutdown (erofs) faults without the invalidate lock: wait
-	 * for its locked entries, then take away what those faults have mapped.
-	 */
-	if (!inode->i_sb->s_op->shutdown) {
-		dax_layout_busy_page(mapping);
-		unmap_mapping_range(mapping, 0, 0, 0);
-	}
 	pages = mapping->nrpages;
 	while (xa_find(&mapping->i_pages, &index, ULONG_MAX, XA_PRESENT)) {
 		unsigned long start = round_down(index, DROP_STEP_PAGES);

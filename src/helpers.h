@@ -83,8 +83,7 @@ int dh_super_shutdown(struct super_block *sb);
 struct inode *dh_next_dax_inode(struct super_block *sb, struct inode *prev);
 
 /* One DAX inode. */
-unsigned long dh_inode_unmap(struct inode *inode);
-bool dh_inode_pinned(struct inode *inode);
+unsigned long dh_inode_unmap(struct inode *inode, bool *pinned);
 unsigned long dh_inode_drop(struct inode *inode, bool *pinned);
 unsigned long dh_inode_number(struct inode *inode);
 

@@ -151,17 +151,19 @@ impl Inode {
     ///
     /// The gate must be closed before: then no translation comes back.
     pub(crate) fn unmap(&self) -> Swept {
+        let mut pinned = false;
         // SAFETY: Valid by the type invariant.
-        let pages = unsafe { bindings::dh_inode_unmap(self.0.as_ptr()) };
+        let pages = unsafe { bindings::dh_inode_unmap(self.0.as_ptr(), &mut pinned) };
         Swept {
             pages: pages as u64,
-            // SAFETY: As above.
-            pinned: unsafe { bindings::dh_inode_pinned(self.0.as_ptr()) },
+            pinned,
         }
     }
 
-    /// Removes every translation to the file's memory and takes the memory out of the file, except
-    /// for what is pinned. Takes the mapping's invalidate lock; sleeps.
+    /// Takes the memory out of the file, except for what is pinned. Takes the mapping's invalidate
+    /// lock; sleeps.
+    ///
+    /// After [`Inode::unmap`], and with the gate still closed.
     pub(crate) fn sweep(&self) -> Swept {
         let mut pinned = false;
         // SAFETY: Valid by the type invariant.
