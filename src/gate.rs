@@ -18,7 +18,8 @@ use crate::{
     sys::{
         dax::{
             DaxDevice,
-            FrontOperations, //
+            FrontOperations,
+            Memory, //
         },
         module::NoIo, //
     }, //
@@ -57,6 +58,7 @@ struct Refused {
 #[pin_data]
 pub(crate) struct Gate {
     lower: DaxDevice,
+    memory: Memory,
     state: Atomic<u32>,
     /// What accesses see. The lock is only held to copy or to swap the pointer.
     #[pin]
@@ -67,10 +69,11 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Creates an open gate before `lower`.
-    pub(crate) fn new(lower: DaxDevice) -> impl PinInit<Self> {
+    /// Creates an open gate before `lower`, whose memory is `memory`.
+    pub(crate) fn new(lower: DaxDevice, memory: Memory) -> impl PinInit<Self> {
         pin_init!(Self {
             lower,
+            memory,
             state: Atomic::new(OPEN),
             seen <- new_spinlock!(None, "dax_holder::Gate::seen"),
             change <- new_mutex!((), "dax_holder::Gate::change"),
@@ -211,6 +214,12 @@ fn bytes(first: u64, pages: u64) -> Result<Range> {
 impl FrontOperations for Gate {
     fn lower(&self) -> &DaxDevice {
         &self.lower
+    }
+
+    fn open_memory(&self) -> Option<&Memory> {
+        // Closed before the device below is killed, and not opened again when that has begun; the
+        // grace period of that kill comes before anything is freed.
+        self.is_open().then_some(&self.memory)
     }
 
     fn admit(&self, first: u64, pages: u64, recovery: bool) -> Result<u64> {

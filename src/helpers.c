@@ -4,6 +4,7 @@
  * its safe wrapper in src/sys/.
  */
 #include <linux/backing-dev.h>
+#include <linux/badblocks.h>
 #include <linux/blkdev.h>
 #include <linux/dax.h>
 #include <linux/delay.h>
@@ -107,6 +108,7 @@ void dh_device_unlock(struct device *dev) { device_unlock(dev); }
 
 struct device *dh_disk_device(struct gendisk *disk) { return disk_to_dev(disk); }
 bool dh_disk_has_dax(struct gendisk *disk) { return blk_queue_dax(disk->queue); }
+const int *dh_disk_bad_count(struct gendisk *disk) { return disk->bb ? &disk->bb->count : NULL; }
 u64 dh_bdev_start(struct block_device *bdev) { return get_start_sect(bdev) << SECTOR_SHIFT; }
 u64 dh_bdev_bytes(struct block_device *bdev) { return bdev_nr_bytes(bdev); }
 dev_t dh_bdev_number(struct block_device *bdev) { return bdev->bd_dev; }

@@ -36,6 +36,7 @@ void dh_device_unlock(struct device *dev);
 /* One disk and its block devices. */
 struct device *dh_disk_device(struct gendisk *disk);
 bool dh_disk_has_dax(struct gendisk *disk);
+const int *dh_disk_bad_count(struct gendisk *disk);
 u64 dh_bdev_start(struct block_device *bdev);
 u64 dh_bdev_bytes(struct block_device *bdev);
 dev_t dh_bdev_number(struct block_device *bdev);

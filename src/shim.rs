@@ -55,6 +55,7 @@ use crate::{
         dax::{
             DaxDevice,
             GracePeriod,
+            Memory,
             SlotHolder, //
         },
         module::{
@@ -186,7 +187,8 @@ impl Shim {
             lower.frames(0, 1)?.0,
             (disk.bytes() / PAGE_SIZE as u64) as usize,
         );
-        let gate = Arc::pin_init(Gate::new(lower), GFP_KERNEL)?;
+        let memory = Memory::of(&lower, &disk)?;
+        let gate = Arc::pin_init(Gate::new(lower, memory), GFP_KERNEL)?;
         let fronts = Fronts::new(gate.clone())?;
         let listed = gates::Listed::new(gate.clone(), pages)?;
         let grace = GracePeriod::new()?;
