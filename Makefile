@@ -6,6 +6,7 @@ define HELP
 make demo                 lose a persistent memory under running programs, with and without the module
 make bench                measure: events against pages, fan-out, storms, transparency, memory (results/)
 make check                every test: the pure parts here, the rest in guests
+make fuzz                 random input for the pure parts, steered by coverage (EXECS=10000000)
 make shell                a guest with the module loaded
 make modules [KDIR=dir]   dax_holder.ko for the stock kernel, or for the kernel of that build directory
 make install [KDIR=dir]   the module and its agent (DESTDIR: below that folder)
@@ -25,7 +26,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help prepare modules test-modules tests check demo bench shell install lint docs clean distclean
+.PHONY: help prepare modules test-modules tests check demo bench shell install lint docs clean distclean fuzz
 
 KERNEL ?= stock
 export KERNEL
@@ -72,6 +73,9 @@ tests: prepare
 
 check: modules test-modules tests
 	@scripts/check $(SUITES)
+
+fuzz:
+	@scripts/fuzz
 
 demo: modules tests
 	@scripts/demo

@@ -23,8 +23,12 @@ mod observe {
 
 mod coalescer_properties;
 mod command_properties;
+mod command_reference;
+mod corpus;
+mod fuzz;
 mod model;
 mod range_properties;
+mod strategies;
 mod translation_properties;
 
 /// How many random inputs each property sees.

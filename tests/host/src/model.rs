@@ -10,7 +10,6 @@ use crate::range::{
     Range,
     RangeSet, //
 };
-use proptest::prelude::*;
 
 /// Ascending positions.
 #[derive(Clone, Debug)]
@@ -24,6 +23,12 @@ pub(crate) struct Cells(Vec<bool>);
 pub(crate) type Span = (usize, usize);
 
 impl Universe {
+    /// Creates one of ascending positions, at least two.
+    pub(crate) fn new(positions: Vec<u64>) -> Self {
+        assert!(positions.len() > 1 && positions.is_sorted_by(|a, b| a < b));
+        Self(positions)
+    }
+
     fn cells(&self) -> usize {
         self.0.len() - 1
     }
@@ -127,35 +132,7 @@ pub(crate) fn moved_up(range: Range, base: u64) -> Option<Range> {
     Range::new(range.start().checked_add(base)?, range.len()).ok()
 }
 
-/// Universes of at least one cell, half of them made of pages.
-pub(crate) fn universe() -> impl Strategy<Value = Universe> {
-    let pages = (0u64..1000, 2u64..48)
-        .prop_map(|(first, count)| (first..first + count).map(|page| page * 4096).collect());
-    let position = prop_oneof![
-        0u64..8,
-        (u64::MAX - 8)..=u64::MAX,
-        any::<u64>(),
-        (0u64..64).prop_map(|bit| 1 << bit),
-    ];
-    let anything = prop::collection::btree_set(position, 2..24)
-        .prop_map(|positions| positions.into_iter().collect());
-    prop_oneof![pages, anything].prop_map(Universe)
-}
-
 /// A universe of `cells` pages.
 pub(crate) fn pages(cells: u64) -> Universe {
     Universe((0..=cells).map(|page| page * 4096).collect())
-}
-
-/// Spans, most of them short.
-pub(crate) fn span() -> impl Strategy<Value = Span> {
-    (
-        0usize..1 << 16,
-        prop_oneof![3 => 1usize..4, 1 => 1usize..48],
-    )
-}
-
-/// Lists of spans.
-pub(crate) fn spans(most: usize) -> impl Strategy<Value = Vec<Span>> {
-    prop::collection::vec(span(), 0..=most)
 }

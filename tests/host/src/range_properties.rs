@@ -8,9 +8,6 @@ use crate::{
         members,
         moved_up,
         overlap,
-        span,
-        spans,
-        universe,
         Span,
         Universe, //
     },
@@ -18,6 +15,11 @@ use crate::{
         insert_within,
         Range,
         RangeSet, //
+    },
+    strategies::{
+        span,
+        spans,
+        universe, //
     },
 };
 use kernel::{
