@@ -140,11 +140,13 @@ fn text(reader: &mut UserSliceReader, limit: usize) -> Result<KVVec<u8>> {
 fn inject(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result {
     let disk = shim.disk();
     let ranges = text(reader, command::MAX_TEXT)
-        .inspect_err(|_| {
-            pr_info!(
-                "{}: injection refused: too much text\n",
-                disk.name().as_str()
-            );
+        .inspect_err(|e| {
+            let why = if *e == E2BIG {
+                "too much text"
+            } else {
+                "text that cannot be read"
+            };
+            pr_info!("{}: injection refused: {why}\n", disk.name().as_str());
         })
         .and_then(|text| {
             command::parse(&text, disk.bytes()).map_err(|refusal| {
@@ -157,7 +159,7 @@ fn inject(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result {
 }
 
 fn give_up(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result {
-    let text = text(reader, 16).map_err(|_| EINVAL)?;
+    let text = text(reader, 16).map_err(|e| if e == E2BIG { EINVAL } else { e })?;
     if text.trim_ascii() != b"release" {
         return Err(EINVAL);
     }
