@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Which program the agent is, and running it; when and what for is src/holders/agent.rs. */
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -10,11 +11,20 @@
 
 static char agent[DH_AGENT_PATH] = "/usr/lib/dax_holder/agent";
 
+/*
+ * The parameters say what the kernel runs as root: the mode 0600 is not enough, for a root
+ * without capabilities owns the files too. Loading the module takes CAP_SYS_MODULE, and who
+ * has that needs no agent to do as he likes.
+ */
+static bool may_set(void) { return capable(CAP_SYS_ADMIN) || capable(CAP_SYS_MODULE); }
+
 /* An absolute path, or nothing at all; what `echo` adds at the end is taken off. */
 static int agent_set(const char *value, const struct kernel_param *param)
 {
 	size_t length = strcspn(value, "\n");
 
+	if (!may_set())
+		return -EPERM;
 	if (length && value[0] != '/')
 		return -EINVAL;
 	if (length >= sizeof(agent))
@@ -37,6 +47,8 @@ static unsigned int agent_timeout = 60;
 
 static int agent_timeout_set(const char *value, const struct kernel_param *param)
 {
+	if (!may_set())
+		return -EPERM;
 	return param_set_uint_minmax(value, param, 1, 3600);
 }
 

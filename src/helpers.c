@@ -6,6 +6,7 @@
 #include <linux/backing-dev.h>
 #include <linux/badblocks.h>
 #include <linux/blkdev.h>
+#include <linux/capability.h>
 #include <linux/dax.h>
 #include <linux/delay.h>
 #include <linux/device/bus.h>
@@ -531,6 +532,7 @@ int dh_uevent(struct device *dev, const char *const *env)
 	return kobject_uevent_env(&dev->kobj, KOBJ_CHANGE, (char **)env);
 }
 
+bool dh_may_administrate(void) { return capable(CAP_SYS_ADMIN); }
 int dh_restart_syscall(void) { return restart_syscall(); }
 bool dh_module_get(void) { return try_module_get(THIS_MODULE); }
 void dh_module_put(void) { module_put(THIS_MODULE); }

@@ -102,6 +102,7 @@ unsigned int dh_dax_references(struct dax_device *dax_dev);
 int dh_uevent(struct device *dev, const char *const *env);
 int dh_attributes_add(struct device *dev);
 void dh_attributes_remove(struct device *dev);
+bool dh_may_administrate(void);
 int dh_restart_syscall(void);
 bool dh_module_get(void);
 void dh_module_put(void);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * wr FILE [TEXT]: one write(2) of TEXT, or of all of standard input, to FILE. Prints the byte
- * count or the name of the error. The shell's own printf splits long text into several writes
+ * wr FILE [TEXT]: one write(2) of TEXT, or of all of standard input, to FILE, or if that is "-" to
+ * file descriptor 3. Prints the byte count or the name of the error. The shell's own printf splits long text into several writes
  * and names no errors.
  */
 #include "common.h"
@@ -23,7 +23,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: wr FILE [TEXT]\n");
 		return TROUBLE;
 	}
-	n = write_once(argv[1], text, len);
+	if (strcmp(argv[1], "-"))
+		n = write_once(argv[1], text, len);
+	else if ((n = write(3, text, len)) < 0)
+		n = -errno;
 	if (n < 0) {
 		printf("%s\n", strerrorname_np(-n));
 		return 1;

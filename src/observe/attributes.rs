@@ -12,7 +12,8 @@ use crate::{
         Known, //
     },
     fanout::Policy,
-    shim::State, //
+    shim::State,
+    sys::module::may_administrate, //
 };
 use kernel::{
     error::from_result,
@@ -52,7 +53,11 @@ fn show(disk: &Known, which: bindings::dh_attribute, f: &mut Formatter<'_>) -> R
 }
 
 /// Obeys what was written to the attribute `which` of `disk`.
+///
+/// The mode of the file decides who may open it; an open file can be handed on, and a root without
+/// capabilities owns it too. So who writes is asked as well.
 fn store(disk: &Known, which: bindings::dh_attribute, text: &[u8]) -> Result {
+    may_administrate()?;
     match (which, text.trim_ascii()) {
         (bindings::dh_attribute_DH_ATTACHED, b"0") => disk.detach(),
         (bindings::dh_attribute_DH_ATTACHED, b"1") => disk.attach_again(),

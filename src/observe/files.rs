@@ -14,7 +14,10 @@ use crate::{
         Shim,
         State, //
     },
-    sys::block::BlockDevice, //
+    sys::{
+        block::BlockDevice,
+        module::may_administrate, //
+    }, //
 };
 use kernel::{
     debugfs::{
@@ -138,6 +141,8 @@ fn text(reader: &mut UserSliceReader, limit: usize) -> Result<KVVec<u8>> {
 }
 
 fn inject(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result {
+    // As for the attributes. Before the text is copied, and without a line in the log.
+    may_administrate()?;
     let disk = shim.disk();
     let ranges = text(reader, command::MAX_TEXT)
         .inspect_err(|e| {
@@ -159,6 +164,7 @@ fn inject(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result {
 }
 
 fn give_up(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result {
+    may_administrate()?;
     let text = text(reader, 16).map_err(|e| if e == E2BIG { EINVAL } else { e })?;
     if text.trim_ascii() != b"release" {
         return Err(EINVAL);

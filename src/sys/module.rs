@@ -97,6 +97,17 @@ pub(crate) fn cond_resched() {
     unsafe { bindings::dh_cond_resched() };
 }
 
+/// `EPERM` unless the running task may administrate the system (`CAP_SYS_ADMIN`). Sets the audit's
+/// mark that it was asked for.
+pub(crate) fn may_administrate() -> Result {
+    // SAFETY: Looks at the current task only.
+    if unsafe { bindings::dh_may_administrate() } {
+        Ok(())
+    } else {
+        Err(EPERM)
+    }
+}
+
 /// Returns the error that makes the system call start again, from the entry.
 pub(crate) fn restart_syscall() -> Error {
     // SAFETY: Sets a flag of the current task, which is in a system call.
