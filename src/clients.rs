@@ -109,6 +109,14 @@ impl Clients {
         )
     }
 
+    /// Shows lockdep the order of the locks; `inner` takes those that come after these. The state of a
+    /// holder lies between, once there is one.
+    #[cfg(CONFIG_PROVE_LOCKING)]
+    pub(crate) fn teach_lock_order(&self, inner: impl FnOnce()) {
+        let _list = self.list.lock();
+        self.tally.teach_lock_order(inner);
+    }
+
     /// Adds `client`. `ESHUTDOWN`: the disk goes, or is being detached. `ENOMEM`.
     fn add(&self, client: Arc<Client>) -> Result<Key<Client>> {
         // Events wait for the lock: reclaim under it must not wait for an inode's pins.

@@ -80,6 +80,13 @@ impl Gate {
         })
     }
 
+    /// Shows lockdep the order of the locks.
+    #[cfg(CONFIG_PROVE_LOCKING)]
+    pub(crate) fn teach_lock_order(&self) {
+        let _changing = self.change.lock();
+        let _seen = self.seen.lock();
+    }
+
     /// Returns the device below.
     pub(crate) fn lower_device(&self) -> &DaxDevice {
         &self.lower

@@ -32,6 +32,13 @@ pub(crate) unsafe fn init() {
     unsafe { GATES.init() };
 }
 
+/// Shows lockdep that the list comes before the locks of a gate.
+#[cfg(CONFIG_PROVE_LOCKING)]
+pub(crate) fn teach_lock_order(gate: &Gate) {
+    let _gates = GATES.lock();
+    gate.teach_lock_order();
+}
+
 /// Returns the gate that guards the page frame `pfn`, and its pages. Takes a mutex.
 pub(crate) fn of_frame(pfn: c_ulong) -> Option<(Arc<Gate>, Pages)> {
     let gates = GATES.lock();

@@ -104,6 +104,7 @@ struct device *dh_next_bound(const struct bus_type *bus, struct device *prev)
 void dh_device_lock(struct device *dev) { device_lock(dev); }
 bool dh_device_trylock(struct device *dev) { return device_trylock(dev); }
 void dh_device_unlock(struct device *dev) { device_unlock(dev); }
+void dh_device_assert_locked(struct device *dev) { device_lock_assert(dev); }
 
 /* ---- one disk and its block devices ------------------------------------- */
 

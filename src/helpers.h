@@ -32,6 +32,7 @@ struct device *dh_next_bound(const struct bus_type *bus, struct device *prev);
 void dh_device_lock(struct device *dev);
 bool dh_device_trylock(struct device *dev);
 void dh_device_unlock(struct device *dev);
+void dh_device_assert_locked(struct device *dev);
 
 /* One disk and its block devices. */
 struct device *dh_disk_device(struct gendisk *disk);

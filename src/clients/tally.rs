@@ -66,6 +66,13 @@ impl Tally {
         })
     }
 
+    /// As [`Clients::teach_lock_order`](super::Clients::teach_lock_order).
+    #[cfg(CONFIG_PROVE_LOCKING)]
+    pub(super) fn teach_lock_order(&self, inner: impl FnOnce()) {
+        let _sheet = self.sheet.lock();
+        inner();
+    }
+
     /// One more is to answer.
     pub(super) fn expect(&self) {
         let mut sheet = self.sheet.lock();

@@ -82,6 +82,12 @@ impl NdDevice {
         // INVARIANT: Just taken.
         Some(Locked(self, NotThreadSafe))
     }
+
+    /// Has lockdep see that the device lock is held.
+    fn assert_locked(&self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::dh_device_assert_locked(self.0.as_ptr()) };
+    }
 }
 
 impl Drop for NdDevice {
@@ -101,6 +107,7 @@ pub(crate) struct Locked<'a>(&'a NdDevice, NotThreadSafe);
 impl Locked<'_> {
     /// Returns the disk that nd_pmem made for the device.
     pub(crate) fn pmem_disk(&self) -> Option<Disk> {
+        self.0.assert_locked();
         // SAFETY: The device is valid by its invariant; by ours its driver stays what it is.
         let disk = NonNull::new(unsafe { bindings::dh_pmem_disk(self.0 .0.as_ptr()) })?;
         // SAFETY: The call returned a registered disk and a reference to its device.
@@ -214,8 +221,14 @@ impl<L: Listener> Listening<L> {
                     let locked = ManuallyDrop::new(Locked(&device, NotThreadSafe));
                     L::bound(&device, &locked);
                 }
-                bindings::bus_notifier_event_BUS_NOTIFY_UNBIND_DRIVER => L::unbinding(&device),
-                bindings::bus_notifier_event_BUS_NOTIFY_UNBOUND_DRIVER => L::unbound(&device),
+                bindings::bus_notifier_event_BUS_NOTIFY_UNBIND_DRIVER => {
+                    device.assert_locked();
+                    L::unbinding(&device);
+                }
+                bindings::bus_notifier_event_BUS_NOTIFY_UNBOUND_DRIVER => {
+                    device.assert_locked();
+                    L::unbound(&device);
+                }
                 _ => {}
             }
         }

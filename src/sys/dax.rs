@@ -32,7 +32,8 @@ use kernel::{
         },
         Arc,
         ArcBorrow, //
-    }, //
+    },
+    task::might_sleep, //
 };
 
 /// A reference to a `struct dax_device`.
@@ -150,10 +151,11 @@ impl Drop for DaxDevice {
 }
 
 /// A read-side section of the DAX core's SRCU domain.
-struct ReadLock(c_int);
+pub(crate) struct ReadLock(c_int);
 
 impl ReadLock {
-    fn new() -> Self {
+    /// Enters one.
+    pub(crate) fn new() -> Self {
         // SAFETY: May be called from any context that can be preempted.
         Self(unsafe { bindings::dax_read_lock() })
     }
@@ -189,6 +191,7 @@ impl GracePeriod {
     /// Sleeps. Must not be called from within such a section, so neither from a front's operations
     /// nor from a holder's callback (lockdep: "Illegal synchronize_srcu() in same-type SRCU").
     pub(crate) fn wait(&self) {
+        might_sleep();
         // SAFETY: Valid by the invariant of `DaxDevice`; nothing else uses this device.
         unsafe { bindings::kill_dax(self.0.as_raw()) };
     }

@@ -5,6 +5,7 @@
 use crate::bindings;
 use kernel::{
     prelude::*,
+    task::might_sleep,
     types::NotThreadSafe, //
 };
 
@@ -87,6 +88,7 @@ impl Drop for NoIo {
 
 /// Sleeps for about `ms` milliseconds.
 pub(crate) fn sleep_ms(ms: u32) {
+    might_sleep();
     // SAFETY: Callers may sleep.
     unsafe { bindings::dh_msleep(ms) };
 }

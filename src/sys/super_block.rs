@@ -13,7 +13,8 @@ use core::ptr::{
 use kernel::{
     error::to_result,
     ffi::c_void,
-    prelude::*, //
+    prelude::*,
+    task::might_sleep, //
 };
 
 /// A mounted super block with an active reference.
@@ -91,6 +92,8 @@ impl ActiveSuper {
 
 impl Drop for ActiveSuper {
     fn drop(&mut self) {
+        // The last reference unmounts, any other only counts: say it each time.
+        might_sleep();
         // SAFETY: By the type invariant we own the reference.
         unsafe { bindings::deactivate_super(self.0.as_ptr()) };
     }
@@ -184,6 +187,7 @@ impl Inode {
 
 impl Drop for Inode {
     fn drop(&mut self) {
+        might_sleep();
         // SAFETY: By the type invariant we own the reference. The last one may evict, which waits
         // for pins; those who hold pinned inodes keep a reference elsewhere.
         unsafe { bindings::iput(self.0.as_ptr()) };
