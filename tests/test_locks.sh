@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# kernel: debug
+# lockdep knows the order of the locks that Documentation/design.rst documents, from the first disk on,
+# so that a violation is reported the first time it happens.
+. "$(dirname "$0")/lib.sh"
+[ -e /proc/lockdep ] || skip_all "this kernel has no lockdep"
+need_module
+plan 4
+
+# What lockdep knows: a line "OUTER INNER" for each pair of classes taken one right after the other.
+learn() {
+	awk '/ FD:/ { outer = $NF; next } / -> / { sub(/#[0-9]+$/, "", outer); sub(/#[0-9]+$/, ""); print outer, $NF }' \
+		/proc/lockdep | sort -u >"$TMP/edges"
+}
+# direct OUTER INNER; order OUTER INNER: on some way.
+direct() { grep -qxF "$1 $2" "$TMP/edges"; }
+order() {
+	awk -v from="$1" -v to="$2" '
+		{ next_of[$1] = next_of[$1] " " $2 }
+		END {
+			n = 1; queue[1] = from
+			for (i = 1; i <= n; i++) {
+				m = split(next_of[queue[i]], list, " ")
+				for (j = 1; j <= m; j++) {
+					if (list[j] == to) exit 0
+					if (!(list[j] in seen)) { seen[list[j]]; queue[++n] = list[j] }
+				}
+			}
+			exit 1
+		}' "$TMP/edges" || {
+		echo "lockdep does not know of $2 under $1; right under $1 it knows:"
+		grep "^$1 " "$TMP/edges"
+		return 1
+	}
+}
+never() { ! direct "$1" "$2" || { echo "$2 was taken under $1"; return 1; }; }
+C="dax_holder::"
+documented() {
+	local locks=("${C}Shim::handling" "${C}Shim::removal" "${C}Shim::unreleased" "${C}Shim::stuck" "${C}Shim::registry"
+		"${C}Clients::list" "${C}Tally::sheet" GATES "${C}Gate::change" "${C}Gate::seen")
+	local i j
+	learn
+	for ((i = 0; i + 1 < ${#locks[@]}; i++)); do
+		order "${locks[i]}" "${locks[i + 1]}" || return
+		for ((j = i + 1; j < ${#locks[@]}; j++)); do never "${locks[j]}" "${locks[i]}" || return; done
+	done
+}
+grace_periods() { order "${C}Shim::handling" dax_srcu; }
+callbacks() {
+	local lock
+	never dax_srcu "${C}Shim::handling" || return
+	for lock in "${C}Shim::removal" "${C}Clients::list" "${C}Gate::change" "${C}Shim::pending"; do
+		order dax_srcu "$lock" && never "$lock" dax_srcu || return
+	done
+}
+
+t "the order of design.rst, each lock under the one before" documented
+t "grace periods are waited for under handling" grace_periods
+t "callbacks take what they may, and nobody waits for a grace period with one of these" callbacks
+t "detached and attached once more: the same" eval "echo 0 >$S/attached && echo 1 >$S/attached && documented"
+finish
