@@ -100,9 +100,16 @@ fn words() {
         Source::Unbind,
         Source::Confirmation,
         Source::Injected,
+        Source::Reported,
     ];
     assert_eq!(
         sources.map(|source| source.to_string()),
-        ["memory_failure", "unbind", "confirmation", "injected"]
+        [
+            "memory_failure",
+            "unbind",
+            "confirmation",
+            "injected",
+            "reported"
+        ]
     );
 }

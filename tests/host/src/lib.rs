@@ -13,6 +13,8 @@
 mod event;
 #[path = "../../../src/range.rs"]
 mod range;
+#[path = "../../../src/registry.rs"]
+mod registry;
 #[path = "../../../src/translation.rs"]
 mod translation;
 
@@ -28,7 +30,9 @@ mod corpus;
 mod fuzz;
 mod model;
 mod range_properties;
+mod registry_properties;
 mod strategies;
+mod sys;
 mod translation_properties;
 
 /// How many random inputs each property sees.

@@ -94,6 +94,10 @@ impl<T> KVec<T> {
         Ok(self.elements.remove(i))
     }
 
+    pub fn clear(&mut self) {
+        self.elements.clear();
+    }
+
     pub fn pop(&mut self) -> Option<T> {
         self.elements.pop()
     }
