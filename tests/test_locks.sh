@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 [ -e /proc/lockdep ] || skip_all "this kernel has no lockdep"
 need_module
-plan 4
+plan 5
 
 # What lockdep knows: a line "OUTER INNER" for each pair of classes taken one right after the other.
 learn() {
@@ -46,6 +46,9 @@ documented() {
 		for ((j = i + 1; j < ${#locks[@]}; j++)); do never "${locks[j]}" "${locks[i]}" || return; done
 	done
 }
+publishing() {
+	order "${C}Shim::handling" "${C}Fronts::list" && never "${C}Fronts::list" "${C}Shim::handling"
+}
 grace_periods() { order "${C}Shim::handling" dax_srcu; }
 callbacks() {
 	local lock
@@ -56,6 +59,7 @@ callbacks() {
 }
 
 t "the order of design.rst, each lock under the one before" documented
+t "the fronts are published and killed under handling" publishing
 t "grace periods are waited for under handling" grace_periods
 t "callbacks take what they may, and nobody waits for a grace period with one of these" callbacks
 t "detached and attached once more: the same" eval "echo 0 >$S/attached && echo 1 >$S/attached && documented"
