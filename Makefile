@@ -7,6 +7,8 @@ make demo                 lose a persistent memory under running programs, with 
 make bench                measure: events against pages, fan-out, storms, transparency, memory (results/)
 make check                every test: the pure parts here, the rest in guests
 make fuzz                 random input for the pure parts, steered by coverage (EXECS=10000000)
+make coverage             which lines of the pure parts the host tests run
+make mutants              faults on purpose, one by one: which test catches each (MUTANTS="a b")
 make shell                a guest with the module loaded
 make modules [KDIR=dir]   dax_holder.ko for the stock kernel, or for the kernel of that build directory
 make install [KDIR=dir]   the module and its agent (DESTDIR: below that folder)
@@ -26,7 +28,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help prepare modules test-modules tests check demo bench shell install lint docs clean distclean fuzz
+.PHONY: help prepare modules test-modules tests check demo bench shell install lint docs clean distclean fuzz coverage mutants
 
 KERNEL ?= stock
 export KERNEL
@@ -76,6 +78,12 @@ check: modules test-modules tests
 
 fuzz:
 	@scripts/fuzz
+
+coverage:
+	@scripts/coverage
+
+mutants: prepare
+	@tests/mutants $(MUTANTS)
 
 demo: modules tests
 	@scripts/demo
