@@ -177,7 +177,10 @@ impl_has_work! {
 }
 
 #[cfg(CONFIG_PROVE_LOCKING)]
-use crate::sys::dax::ReadLock;
+use crate::sys::{
+    dax::ReadLock,
+    publishing::Publishing, //
+};
 
 impl Shim {
     /// Makes the shim for `disk`, whose DAX device is `lower`. Nothing is published yet.
@@ -239,6 +242,10 @@ impl Shim {
         {
             let _handling = self.handling.lock();
             self.grace.wait();
+            let publishing = Publishing::begin();
+            // Looks into the list of fronts.
+            self.fronts.claimed();
+            drop(publishing);
             let _removal = self.removal.lock();
             let _unreleased = self.unreleased.lock();
             let _stuck = self.stuck.lock();

@@ -47,7 +47,8 @@ documented() {
 	done
 }
 publishing() {
-	order "${C}Shim::handling" "${C}Fronts::list" && never "${C}Fronts::list" "${C}Shim::handling"
+	order "${C}Shim::handling" PUBLISHING && order PUBLISHING "${C}Fronts::list" &&
+		never "${C}Fronts::list" PUBLISHING && never PUBLISHING "${C}Shim::handling"
 }
 grace_periods() { order "${C}Shim::handling" dax_srcu; }
 callbacks() {
