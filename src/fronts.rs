@@ -87,6 +87,13 @@ impl Fronts {
         }))
     }
 
+    /// Shows lockdep what comes after the lock of the list: what `inner` takes.
+    #[cfg(CONFIG_PROVE_LOCKING)]
+    pub(crate) fn teach_lock_order(&self, inner: impl FnOnce()) {
+        let _list = self.list.lock();
+        inner();
+    }
+
     /// Publishes a front for `disk`. Errors as for a DAX device: `EBUSY`, `ENOMEM`.
     pub(crate) fn publish(&self, disk: &Disk, publishing: &Publishing) -> Result {
         let mut list = self.list.lock();

@@ -243,14 +243,15 @@ impl Shim {
             let _handling = self.handling.lock();
             self.grace.wait();
             let publishing = Publishing::begin();
-            // Looks into the list of fronts.
-            self.fronts.claimed();
+            self.fronts.teach_lock_order(|| {});
             drop(publishing);
             let _removal = self.removal.lock();
             let _unreleased = self.unreleased.lock();
             let _stuck = self.stuck.lock();
-            let _registry = self.registry.lock();
-            self.clients.teach_lock_order(gates);
+            self.fronts.teach_lock_order(|| {
+                let _registry = self.registry.lock();
+                self.clients.teach_lock_order(gates);
+            });
         }
         // A callback of the DAX core.
         let _callback = ReadLock::new();

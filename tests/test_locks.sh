@@ -37,8 +37,8 @@ order() {
 never() { ! direct "$1" "$2" || { echo "$2 was taken under $1"; return 1; }; }
 C="dax_holder::"
 documented() {
-	local locks=("${C}Shim::handling" "${C}Shim::removal" "${C}Shim::unreleased" "${C}Shim::stuck" "${C}Shim::registry"
-		"${C}Clients::list" "${C}Tally::sheet" GATES "${C}Gate::change" "${C}Gate::seen")
+	local locks=("${C}Shim::handling" "${C}Shim::removal" "${C}Shim::unreleased" "${C}Shim::stuck" "${C}Fronts::list"
+		"${C}Shim::registry" "${C}Clients::list" "${C}Tally::sheet" GATES "${C}Gate::change" "${C}Gate::seen")
 	local i j
 	learn
 	for ((i = 0; i + 1 < ${#locks[@]}; i++)); do
