@@ -11,7 +11,10 @@ use crate::{
         Told, //
     },
     model::members,
-    range::Range,
+    range::{
+        Range,
+        RangeSet, //
+    },
     registry::{
         Done,
         HolderState,
@@ -129,6 +132,19 @@ proptest! {
         let seqs: Vec<_> = books.events().iter().map(|done| done.seq).collect();
         prop_assert_eq!(seqs, (count.saturating_sub(64) + 1..=count).collect::<Vec<_>>());
     }
+}
+
+/// Eight are listed whole, of nine the first eight.
+#[test]
+fn eight_and_nine() {
+    let page = |n: u64| Range::new(n * 8192, 4096).unwrap();
+    let mut set = RangeSet::new();
+    (0..8).for_each(|n| set.insert(page(n)).unwrap());
+    assert_eq!(Listed::new(&set).to_string(), words(&members(&set)));
+    set.insert(page(8)).unwrap();
+    let line = Listed::new(&set).to_string();
+    assert_eq!(line, words(&members(&set)));
+    assert!(line.ends_with("+0x1000,...") && line.matches('+').count() == 8);
 }
 
 /// Without memory there are no books.
