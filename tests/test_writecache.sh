@@ -47,16 +47,27 @@ ninety() {
 	((n >= 90)) || { echo "the cache is dirty to $n % only"; return 1; }
 	unbind && gone_well && mount "$PLAIN" "$M" && sha256sum -c "$TMP/sum" && umnt "$M"
 }
+# reader NAME: reads the file over and over until an error comes, which it says at its end; counts in
+# $TMP/NAME.rounds how often it had all of it.
+reader() {
+	while dd if="$M/big" of=/dev/null bs=64k iflag=direct status=none; do printf . >>"$TMP/$1.rounds"; done >"$TMP/$1" 2>&1
+}
+# read_so_often ROUNDS: each of them
+read_so_often() {
+	local i rounds
+	for i in 1 2 3; do rounds=$(<"$TMP/reader$i.rounds") && ((${#rounds} >= $1)) || return; done
+}
 readers() {
 	made ext4 && dd if=/dev/urandom of="$M/big" bs=1M count=16 status=none && sync -f "$M" &&
 		WRITERS=1 && writers || return
 	for i in 1 2 3; do
-		(while dd if="$M/big" of=/dev/null bs=64k iflag=direct status=none; do :; done) 2>/dev/null &
+		: >"$TMP/reader$i.rounds"
+		reader "reader$i" &
 		PID[reader$i]=$!
 	done
-	nap 1
-	unbind || return
-	for i in 1 2 3; do ended "reader$i" || return; done
+	wait_for 60 read_so_often 2 && unbind || return
+	for i in 1 2 3; do ended "reader$i" && like "reader $i" "$(<"$TMP/reader$i")" '*Input/output error*' || return; done
+	note "16 MiB read by each of 3: $(cat "$TMP"/reader?.rounds | wc -c) times in all" >>"$TMP/notes"
 	gone_well
 }
 vmapped() {
