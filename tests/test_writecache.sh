@@ -138,32 +138,41 @@ claimed() { [[ $(cat "$G/barrier" 2>&1) == "held since"*claimed*"$1"* ]]; }
 
 # A write to a suspended device waits for its resume, and a removal that comes then for the write:
 # the other process goes on for as long as we wait.
+# What each has come to is in a file, a character for each time: it is killed at its end.
 meddlers() {
-	local i
-	for ((i = 0; ; i++)); do
-		case $((i % 4)) in
-		0) dm suspend --nolockfs wc ;;
-		1) dm resume wc ;;
-		2) dm message wc 0 flush ;;
-		3) dm remove wc ;;	# somebody has it open
-		esac
+	while :; do
+		meddle suspend dm suspend --nolockfs wc
+		meddle resume dm resume wc
+		meddle message dm message wc 0 flush
+		meddle remove dm remove wc	# somebody has it open
 	done >/dev/null 2>&1
 }
+meddle() { "${@:2}" && printf . >>"$TMP/meddled.$1" || printf . >>"$TMP/meddled.not_$1"; }
+# Each has had its way, but for the one that must not.
+at_work() { local name; for name in suspend resume message not_remove; do [ -s "$TMP/meddled.$name" ] || return; done; }
+meddlings() { (cd "$TMP" && wc -c meddled.* | awk '{ sub("meddled.", ""); printf "%s%s=%d", (NR > 1 ? " " : ""), $2, $1 }'); }
 meddled() {
-	local n
+	local n during=0
 	for ((n = 1; n <= (ROUNDS + 3) / 4; n++)); do
 		made "$( ((n % 2)) && echo ext4 || echo xfs)" || return
 		writers || return
+		rm -f "$TMP"/meddled.*
 		meddlers &
 		PID[meddlers]=$!
-		nap 0.5
+		wait_for 30 at_work || { echo "in round $n: $(meddlings)"; return 1; }
+		during=$((during - $(cat "$TMP"/meddled.* | wc -c)))
 		unbind 90 && stopped || { echo "in round $n"; return 1; }
+		during=$((during + $(cat "$TMP"/meddled.* | wc -c)))
 		kill -KILL "${PID[meddlers]}"
 		wait "${PID[meddlers]}" 2>/dev/null
 		unset "PID[meddlers]"
+		note "meddled in round $n: $(meddlings)" >>"$TMP/notes"
+		fails test -e "$TMP/meddled.remove" || { echo "removed while mounted, in round $n"; return 1; }
 		dm resume wc 2>/dev/null
 		refused && dismantle && on_origin && bind_now && attached || { echo "in round $n"; return 1; }
 	done
+	note "commands that ended while the disk went: $during" >>"$TMP/notes"
+	((during > 0)) || { echo "nobody meddled with a removal"; return 1; }
 }
 
 must "partitions" setup
