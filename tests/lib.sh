@@ -169,6 +169,18 @@ ended() {
 	((rc == 0)) || { echo "$1 exited with $rc:"; cat "$TMP/$1"; }
 	return "$rc"
 }
+# stopped_by_error FILE DIRECTORY: FILE is the output of an fsyncer, who stopped since nothing from
+# the file system on DIRECTORY reaches the disk any more, and for no other reason: EIO; from ext4 also
+# EROFS, if the journal was aborted when he was on his way to it.
+stopped_by_error() {
+	local out last errors=EIO
+	out=$(<"$1") && last=${out##*$'\n'}
+	! has /proc/mounts " $2 ext4 " || errors='EIO|EROFS'
+	[[ $last =~ ^STOPPED\ after\ [0-9]+\ files:\ .*:\ ($errors)$ ]] || {
+		echo "${1##*/}: '$last', should be '$errors'"
+		return 1
+	}
+}
 told() {
 	tell "$1" || echo "$1 had ended before"
 	ended "$1"

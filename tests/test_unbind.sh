@@ -38,7 +38,7 @@ people() {
 
 dead() {
 	for i in 1 2; do
-		told "huge$i" && told "small$i" && ended "sync$i" && has "$TMP/sync$i" STOPPED || return
+		told "huge$i" && told "small$i" && ended "sync$i" && stopped_by_error "$TMP/sync$i" "$TMP/$i" || return
 	done
 }
 

@@ -54,17 +54,20 @@ pause() {
 paused() { [[ $(</proc/"$1"/stat) == *') T '* ]]; }
 go_on() { for i in $WRITERS; do kill -CONT "${PID[writer$i]}"; done; }
 stopped() {
-	for i in $WRITERS; do ended "writer$i" && has "$TMP/writer$i" STOPPED || return; done
+	for i in $WRITERS; do ended "writer$i" && stopped_by_error "$TMP/writer$i" "$M" || return; done
 }
-# Nothing from above reaches the disk any more, and it ends at once: with an error, or, once the
-# device is marked dead, at the end of a device of no size.
+# Nothing from above reaches the disk any more, and it ends at once: with EIO, or, once the device is
+# marked dead, at the end of a device of no size.
 refused() {
 	local out
 	out=$(timeout 20 dd if=$WC of=/dev/null bs=4k count=1 iflag=direct 2>&1)
-	[[ $out == *"0+0 records in"* ]] || { echo "read of the cached device: $out"; return 1; }
+	[[ $out == *"0+0 records in"* ]] && { [[ $out == *"Input/output error"* ]] || marked_dead; } ||
+		{ echo "read of the cached device: $out"; return 1; }
 	out=$(timeout 20 dd if=/dev/zero of=$WC bs=4k count=1 oflag=direct 2>&1)
-	[[ $out == *"0+0 records out"* ]] || { echo "write to the cached device: $out"; return 1; }
+	[[ $out == *"0+0 records out"* ]] && { [[ $out == *"Input/output error"* ]] || marked_dead; } ||
+		{ echo "write to the cached device: $out"; return 1; }
 }
+marked_dead() { [ "$(<"/sys/block/$WC_DM/size")" = 0 ]; }
 # Whatever a test before has left.
 nothing() {
 	umount "$M" 2>/dev/null
