@@ -7,7 +7,7 @@ K=/sys/kernel/debug/kunit
 [ -d $K ] || skip_all "this kernel has no KUnit, or does not show it in debugfs"
 ! dmesg | grep -q 'kunit: disabled' || skip_all "KUnit is off: boot with kunit.enable=1 kunit.autorun=1"
 need_module
-plan 4
+plan 5
 
 # passed SUITE: its results are those of a complete run without failed or skipped tests.
 passed() {
@@ -27,7 +27,7 @@ passed() {
 
 again() {
 	local suite
-	for suite in dax_holder_range dax_holder_event dax_holder_command; do
+	for suite in dax_holder_range dax_holder_event dax_holder_command dax_holder_translation; do
 		echo run >"$K/$suite/run" && passed "$suite" || return 1
 	done
 }
@@ -35,5 +35,6 @@ again() {
 t "ranges and sets of them" passed dax_holder_range
 t "events and the failures that wait" passed dax_holder_event
 t "the inject command" passed dax_holder_command
+t "from the bytes of a disk to those of a stacked device" passed dax_holder_translation
 t "all of them once more, on demand" again
 finish
