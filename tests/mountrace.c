@@ -3,12 +3,13 @@
  * mountrace [-n ROUNDS] [-c CLEAR_FILE] [-b BIND_FILE] -e EVENT_FILE -t EVENT_TEXT FSTYPE DEV DIR
  *
  * In each round one thread mounts (dax=always), maps DIR/probe, touches it and unmounts, over and
- * over, while the other writes EVENT_TEXT to EVENT_FILE at a random moment. When that write has
- * returned:
+ * over, while the other writes EVENT_TEXT to EVENT_FILE: in every second round at a random moment,
+ * in the others at a random moment of a mount(2). When that write has returned:
  *   - a touch of the probe that begins after it must not succeed, mounted or not mounted again
  *   - the file system can be unmounted
  *   - after the reset (`1` to CLEAR_FILE, or EVENT_TEXT to BIND_FILE and a wait for DEV) it mounts
  *     with DAX and the probe reads
+ * Over all rounds at least one event must have begun while a mount(2) was under way.
  */
 #include "common.h"
 #include <sys/mount.h>
@@ -16,6 +17,8 @@
 static const char *fstype, *dev, *dir;
 static char probe[512];
 static volatile int stop, over;
+static volatile bool mounting;		/* the thread is within mount(2) */
+static volatile uint64_t took;		/* how long the last one took that succeeded, in us */
 static unsigned long mounts, refused, touched, late, bad_umount;
 
 /* 1 the memory answered, 0 it did not, -1 no such file or no mapping */
@@ -63,13 +66,18 @@ static void *mounter(void *arg)
 {
 	(void)arg;
 	while (!stop) {
-		bool after;
+		uint64_t since = usec_now();
+		bool after, good;
 
-		if (!mounted()) {
+		mounting = true;
+		good = mounted();
+		mounting = false;
+		if (!good) {
 			refused++;
 			nap(2000);
 			continue;
 		}
+		took = usec_now() - since;
 		mounts++;
 		after = over;
 		if (try_probe() == 1) {
@@ -81,10 +89,23 @@ static void *mounter(void *arg)
 	return NULL;
 }
 
+/* Returns at a random moment of a mount(2). */
+static void aim(uint64_t x)
+{
+	do {
+		while (mounting)
+			nap(20);
+		while (!mounting)
+			nap(20);
+		x = mix(x);
+		nap(x % (took + 1));
+	} while (!mounting);
+}
+
 int main(int argc, char **argv)
 {
 	const char *event = NULL, *text = NULL, *clear = NULL, *bind = NULL;
-	unsigned long rounds = 200, broken = 0, in_mount = 0;
+	unsigned long rounds = 200, broken = 0, in_mount = 0, completed = 0;
 	uint64_t cycle, x = mix(usec_now());
 	int o;
 
@@ -113,6 +134,7 @@ int main(int argc, char **argv)
 	cycle = usec_now();
 	if (!mounted())
 		die("mount %s", dev);
+	took = usec_now() - cycle;
 	if (try_probe() != 1)
 		errno = 0, die("%s cannot be touched", probe);
 	unmount();
@@ -121,17 +143,26 @@ int main(int argc, char **argv)
 	for (unsigned long n = 1; n <= rounds; n++) {
 		unsigned long before = mounts;
 		pthread_t thread;
+		int fd = open(event, O_WRONLY | O_CLOEXEC);
 		ssize_t rc;
 
+		if (fd < 0)
+			die("%s", event);
 		stop = over = 0;
 		if (pthread_create(&thread, NULL, mounter, NULL))
 			die("pthread_create");
 		x = mix(x);
 		nap(x % (2 * cycle));
+		if (n % 2)
+			aim(x);
 		before = mounts;
-		rc = write_once(event, text, strlen(text));
+		in_mount += mounting;
+		rc = write(fd, text, strlen(text));
 		over = 1;
-		in_mount += mounts != before;
+		if (rc < 0)
+			rc = -errno;
+		close(fd);
+		completed += mounts != before;
 		if (rc < 0) {
 			printf("round %lu: event: %s\n", n, strerrorname_np(-rc));
 			broken++;
@@ -171,9 +202,9 @@ int main(int argc, char **argv)
 		if (broken > 5)
 			break;
 	}
-	printf("%lu rounds, %lu mounts (%lu completed while an event was handled), %lu refused, %lu probes answered, %lu too late, %lu bad umounts\n",
-	       rounds, mounts, in_mount, refused, touched, late, bad_umount);
-	if (!mounts || !touched)
+	printf("%lu rounds, %lu mounts, %lu refused, %lu events that began in a mount, %lu in which one succeeded, %lu probes answered, %lu too late, %lu bad umounts\n",
+	       rounds, mounts, refused, in_mount, completed, touched, late, bad_umount);
+	if (!mounts || !touched || !in_mount)
 		return TROUBLE;
 	return broken || late || bad_umount ? BROKEN : 0;
 }

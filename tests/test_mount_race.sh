@@ -16,13 +16,21 @@ setup() {
 		mnt "${!p}" "$TMP/$i" && "$BIN/file" make "$TMP/$i/probe" 16 $SEED && umnt "$TMP/$i" || return
 	done
 }
+races() {
+	local rc
+	"$BIN/mountrace" -n $EACH "$@" >"$TMP/races"
+	rc=$?
+	cat "$TMP/races"
+	note "${*: -3:1}: $(tail -n1 "$TMP/races")" >>"$TMP/notes"
+	return $rc
+}
 failure() {
 	local p=P$2 start=START$2 len=LEN$2
-	"$BIN/mountrace" -n $EACH -c $S/clear -e "$G/inject" -t "${!start}+${!len}" "$1" "${!p}" "$TMP/$2"
+	races -c $S/clear -e "$G/inject" -t "${!start}+${!len}" "$1" "${!p}" "$TMP/$2"
 }
 removal() {
 	local p=P$2
-	"$BIN/mountrace" -n $EACH -b $ND/bind -e $ND/unbind -t "$NAME" "$1" "${!p}" "$TMP/$2" && attached
+	races -b $ND/bind -e $ND/unbind -t "$NAME" "$1" "${!p}" "$TMP/$2" && attached
 }
 sound() { xfs_repair -n "$P1" && e2fsck -fn "$P2"; }
 
@@ -32,4 +40,5 @@ t "ext4: $EACH failures" failure ext4 2
 t "XFS: $EACH removals" removal xfs 1
 t "ext4: $EACH removals" removal ext4 2
 t "both file systems are sound" sound
+[ ! -e "$TMP/notes" ] || cat "$TMP/notes"
 finish
