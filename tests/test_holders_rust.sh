@@ -8,7 +8,7 @@
 need_module
 MODULES=$BIN/../${KERNEL:-stock}
 [ -e "$MODULES/tests/holder_test_rust.ko" ] || skip_all "holder_test_rust.ko is not built: make test-modules"
-plan 12
+plan 16
 
 R=/sys/kernel/debug/holder_test_rust/holders
 numbers() { local n; n=$(<"/sys/class/block/${1#/dev/}/dev"); echo "major=${n%:*} minor=${n#*:}"; }
@@ -62,6 +62,74 @@ refused() {
 		fails load_rust "$P2" len=$((LEN2 / 2 + 4096)) count=2 &&
 		inject "$START2+4096" && is holders "$(event holders)" 0 && reset
 }
+# calls BEGIN END REGISTERED: of each holder, a line; then the most at one time.
+calls() { is "the calls" "$(<$R/calls)" "$(printf '%s\n' "$@")"; }
+whole_part() { echo "1 $N $N failure 0+$1 1 $1"; }
+# Three of one behind the other: the last first, then the first first.
+by_priority() {
+	local three="offset=4096 len=8192 count=3"
+	next
+	load_rust "$P2" $three priority=-1 step=1 && inject "$((START2 + 4096))+24576" &&
+		is holders "$(event holders)" 3 && is result "$(event result)" 0 &&
+		seen "$(whole_part 8192)" "$(whole_part 8192)" "$(whole_part 8192)" &&
+		calls "5 6 1" "3 4 1" "1 2 1" "most 1" && unload_rust || return
+	next
+	load_rust "$P2" $three priority=2147483647 step=-1 && inject "$((START2 + 4096))+24576" &&
+		is holders "$(event holders)" 3 && is result "$(event result)" 0 &&
+		seen "$(whole_part 8192)" "$(whole_part 8192)" "$(whole_part 8192)" &&
+		calls "1 2 1" "3 4 1" "5 6 1" "most 1" && unload_rust && reset
+}
+# Each returns once all have been called.
+parallel() {
+	local i all=()
+	next
+	for i in 1 2 3 4 5 6 7 8; do all+=("$(whole_part 4096)"); done
+	load_rust "$P2" len=4096 count=8 meet=8 deadline_ms=$((60000 * PATIENCE)) && inject "$START2+32768" &&
+		is holders "$(event holders)" 8 && is result "$(event result)" 0 && seen "${all[@]}" &&
+		like "the calls" "$(<$R/calls)" '*most 8' && unload_rust && reset
+}
+# The first of two is held, and comes before the other. What comes meanwhile is told at once.
+late() {
+	local late=$((2000 * PATIENCE))
+	next
+	load_rust "$P2" len=16384 count=2 priority=2 step=-1 held=1 deadline_ms=$late && inject "$START2+32768" &&
+		is holders "$(event holders)" 2 && is result "$(event result)" -110 &&
+		said "holder_test_rust on ${P2#/dev/} has not answered event $N within $late ms: stuck" &&
+		first_is stuck -110 0 && seen "$(whole_part 16384)" "$(whole_part 16384)" &&
+		calls "1 0 1" "2 3 1" "most 2" && is clear "$(wr $S/clear 1)" EBUSY &&
+		inject "$((START2 + 8192))+16384" && is holders "$(event holders)" 2 && is result "$(event result)" -110 &&
+		inject "$START2+4096" && is holders "$(event holders)" 1 && is result "$(event result)" -110 &&
+		seen "$(whole_part 16384)" "2 $N $((N + 1)) failure 0+8192 2 24576" && calls "1 0 1" "4 5 1" "most 2" &&
+		first_is stuck -110 0 && wr "$R/release" 1 >/dev/null && wait_for 60 first_is active 0 2 &&
+		seen "2 $N $((N + 2)) failure 0+16384 3 28672" "2 $N $((N + 1)) failure 0+8192 2 24576" &&
+		calls "7 8 1" "4 5 1" "most 2" && inject "$START2+4096" &&
+		is holders "$(event holders)" 1 && is result "$(event result)" 0 &&
+		seen "3 $N $((N + 3)) failure 0+4096 4 32768" "2 $N $((N + 1)) failure 0+8192 2 24576" &&
+		calls "9 10 1" "4 5 1" "most 2" && unload_rust && reset
+}
+# first_is STATE RESULT EVENTS: of the first of them, in the holders file
+first_is() {
+	is state "$(holder "$P2" state)" "$1" && is result "$(holder "$P2" result)" "$2" && is events "$(holder "$P2" events)" "$3"
+}
+# The first drops the second: before its turn, after it, and while it is called.
+drops_another() {
+	next
+	load_rust "$P2" len=8192 count=2 drops=1 priority=1 step=-1 && inject "$START2+16384" &&
+		is holders "$(event holders)" 1 && seen "$(whole_part 8192)" "0 0 0 - 0+0 0 0" &&
+		calls "1 2 1" "0 0 0" "most 1" && listed_so_often 1 && inject "$START2+16384" &&
+		is holders "$(event holders)" 1 && seen "2 $N $((N + 1)) failure 0+8192 2 16384" "0 0 0 - 0+0 0 0" &&
+		calls "3 4 1" "0 0 0" "most 1" && unload_rust || return
+	next
+	load_rust "$P2" len=8192 count=2 drops=1 priority=1 step=1 && inject "$START2+16384" &&
+		is holders "$(event holders)" 2 && seen "$(whole_part 8192)" "$(whole_part 8192)" &&
+		calls "3 4 1" "1 2 0" "most 1" && listed_so_often 1 && unload_rust || return
+	next
+	load_rust "$P2" len=8192 count=2 drops=1 meet=2 delay_ms=500 && inject "$START2+16384" &&
+		is holders "$(event holders)" 2 && is result "$(event result)" 0 &&
+		seen "$(whole_part 8192)" "$(whole_part 8192)" &&
+		like "the calls" "$(<$R/calls)" $'[12] 4 1\n[12] 3 0\nmost 2' && listed_so_often 1 && unload_rust && reset
+}
+listed_so_often() { is "in the holders file" "$(grep -c ' holder_test_rust ' "$G/holders")" "$1"; }
 # Dropping a registration waits for its call.
 waits() {
 	load_rust "$P2" delay_ms=3000 || return
@@ -107,6 +175,10 @@ t "answers" answers
 t "above the file system: it stays up" absorbs
 t "reports" reports
 t "what is refused leaves nobody behind" refused
+t "the order of priorities" by_priority
+t "those of one priority are called at the same time" parallel
+t "one that misses its deadline is stuck, and its late answer counts" late
+t "one that drops another: before its turn, after it, and while it is called" drops_another
 t "dropping waits for the call" waits
 t "an owner keeps the module" owned
 t "a removal" removed

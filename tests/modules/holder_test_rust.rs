@@ -6,6 +6,9 @@
 //! `holder_test_rust/holders/`:
 //!
 //! - `state`: a line for each holder: calls, first and last event, kind, hull, parts, bytes of them
+//! - `calls`: a line for each holder: when its last call began and ended, 0 if not yet, and whether it
+//!   is registered; every begin and end takes the next number. Then the most calls at one time
+//! - `release`: what is written lets those go on that are held
 //! - `drop`: what is written drops the registrations
 //! - `report`: `OFFSET LENGTH ...` are reported as failed, in bytes of the block device
 
@@ -32,10 +35,12 @@ use kernel::{
         to_result, //
     },
     fmt,
+    new_condvar,
     new_mutex,
     prelude::*,
     sync::{
         Arc,
+        CondVar,
         Mutex, //
     },
     time::{
@@ -74,7 +79,15 @@ module! {
         },
         priority: i32 {
             default: 0,
-            description: "of all",
+            description: "of the first holder",
+        },
+        step: i32 {
+            default: 0,
+            description: "what the priority of the next one is more",
+        },
+        deadline_ms: u32 {
+            default: 0,
+            description: "how long the others wait for each",
         },
         answer: i32 {
             default: 0,
@@ -82,7 +95,19 @@ module! {
         },
         delay_ms: u32 {
             default: 0,
-            description: "how long each takes",
+            description: "how long each takes, but for one that drops another",
+        },
+        held: u64 {
+            default: 0,
+            description: "so many, the first ones, wait to be released",
+        },
+        meet: u64 {
+            default: 0,
+            description: "each waits until so many calls have begun",
+        },
+        drops: u64 {
+            default: 0,
+            description: "not 0: the first drops the registration of this one when it is called",
         },
         owner: u32 {
             default: 0,
@@ -105,22 +130,115 @@ struct Seen {
     hull: Range,
     parts: u64,
     bytes: u64,
+    begin: u64,
+    end: u64,
+}
+
+/// The calls of all holders.
+#[derive(Default)]
+struct Counts {
+    /// The last number that a begin or an end has taken.
+    order: u64,
+    begun: u64,
+    running: u64,
+    most: u64,
+    released: bool,
+}
+
+#[pin_data]
+struct Calls {
+    #[pin]
+    counts: Mutex<Counts>,
+    #[pin]
+    changed: CondVar,
+}
+
+impl Calls {
+    fn new() -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                counts <- new_mutex!(Counts::default()),
+                changed <- new_condvar!(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    fn begin(&self) -> u64 {
+        let mut counts = self.counts.lock();
+        counts.order += 1;
+        counts.begun += 1;
+        counts.running += 1;
+        counts.most = counts.most.max(counts.running);
+        self.changed.notify_all();
+        counts.order
+    }
+
+    fn end(&self) -> u64 {
+        let mut counts = self.counts.lock();
+        counts.order += 1;
+        counts.running -= 1;
+        counts.order
+    }
+
+    fn release(&self) {
+        self.counts.lock().released = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until `enough`, or until all are released.
+    fn wait(&self, enough: impl Fn(&Counts) -> bool) {
+        let mut counts = self.counts.lock();
+        while !counts.released && !enough(&counts) {
+            self.changed.wait(&mut counts);
+        }
+    }
 }
 
 #[pin_data]
 struct Tested {
+    number: u64,
+    calls: Arc<Calls>,
     #[pin]
     seen: Mutex<Seen>,
     #[pin]
     registration: Mutex<Option<Registration<Tested>>>,
+    /// Whose registration it drops.
+    #[pin]
+    other: Mutex<Option<Arc<Tested>>>,
+}
+
+impl Tested {
+    /// Drops the registration, and waits for its call.
+    fn unregister(&self) {
+        let registration = self.registration.lock().take();
+        drop(registration);
+    }
+
+    /// Does in a call what the parameters say.
+    fn act(&self) {
+        let held = self.number < module_parameters::held.value();
+        self.calls
+            .wait(|counts| !held && counts.begun >= module_parameters::meet.value());
+        let other = self.other.lock().take();
+        match other {
+            Some(other) => other.unregister(),
+            None => fsleep(Delta::from_millis(
+                module_parameters::delay_ms.value().into(),
+            )),
+        }
+        if module_parameters::suicide.value() != 0 {
+            self.unregister();
+        }
+    }
 }
 
 impl Holder for Tested {
     fn notify_failure(&self, told: &Told<'_>) -> Result {
-        fsleep(Delta::from_millis(
-            module_parameters::delay_ms.value().into(),
-        ));
+        let begin = self.calls.begin();
         let mut seen = self.seen.lock();
+        seen.begin = begin;
+        seen.end = 0;
         if seen.calls == 0 {
             seen.first = told.first();
         }
@@ -133,10 +251,8 @@ impl Holder for Tested {
             seen.bytes += part.len;
         }
         drop(seen);
-        if module_parameters::suicide.value() != 0 {
-            let own = self.registration.lock().take();
-            drop(own);
-        }
+        self.act();
+        self.seen.lock().end = self.calls.end();
         to_result(module_parameters::answer.value())
     }
 }
@@ -173,21 +289,32 @@ impl Drop for Opened {
 }
 
 /// The holders. Each has its registration, which has the holder: somebody must part them.
-struct Holders(KVec<Arc<Tested>>);
+struct Holders {
+    holders: KVec<Arc<Tested>>,
+    calls: Arc<Calls>,
+}
 
 impl Holders {
     fn register(module: &'static ThisModule) -> Result<Self> {
         let opened = Opened::new()?;
-        let mut this = Self(KVec::new());
+        let mut this = Self {
+            holders: KVec::new(),
+            calls: Calls::new()?,
+        };
+        let mut priority = module_parameters::priority.value();
         for i in 0..module_parameters::count.value() {
+            let calls = this.calls.clone();
             let holder = Arc::pin_init(
                 pin_init!(Tested {
+                    number: i,
+                    calls,
                     seen <- new_mutex!(Seen::default()),
                     registration <- new_mutex!(None),
+                    other <- new_mutex!(None),
                 }),
                 GFP_KERNEL,
             )?;
-            this.0.push(holder.clone(), GFP_KERNEL)?;
+            this.holders.push(holder.clone(), GFP_KERNEL)?;
             let len = module_parameters::len.value();
             let range = Range {
                 offset: module_parameters::offset.value() + i * len,
@@ -195,9 +322,10 @@ impl Holders {
             };
             let options = Options {
                 name: c"holder_test_rust",
-                priority: module_parameters::priority.value(),
-                deadline_ms: 0,
+                priority,
+                deadline_ms: module_parameters::deadline_ms.value(),
             };
+            priority += module_parameters::step.value();
             let registration = if module_parameters::owner.value() != 0 {
                 Registration::new(opened.device()?, range, options, module, holder.clone())?
             } else {
@@ -209,13 +337,19 @@ impl Holders {
             };
             *holder.registration.lock() = Some(registration);
         }
+        let drops = module_parameters::drops.value();
+        if let (Some(first), true) = (this.holders.first(), drops > 0) {
+            let other = this.holders.get(drops as usize).ok_or(EINVAL)?;
+            *first.other.lock() = Some(other.clone());
+        }
         Ok(this)
     }
 
     fn unregister(&self) {
-        for holder in &self.0 {
-            let registration = holder.registration.lock().take();
-            drop(registration);
+        // It waits for their calls.
+        self.calls.release();
+        for holder in &self.holders {
+            holder.unregister();
         }
     }
 }
@@ -227,7 +361,7 @@ impl Drop for Holders {
 }
 
 fn state(holders: &Arc<Holders>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for holder in &holders.0 {
+    for holder in &holders.holders {
         let seen = holder.seen.lock();
         let Seen {
             calls, first, last, ..
@@ -246,6 +380,20 @@ fn state(holders: &Arc<Holders>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             seen.bytes
         ))?;
     }
+    Ok(())
+}
+
+fn calls(holders: &Arc<Holders>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for holder in &holders.holders {
+        let registered = u32::from(holder.registration.lock().is_some());
+        let seen = holder.seen.lock();
+        f.write_fmt(fmt!("{} {} {registered}\n", seen.begin, seen.end))?;
+    }
+    f.write_fmt(fmt!("most {}\n", holders.calls.counts.lock().most))
+}
+
+fn release(holders: &Arc<Holders>, _: &mut UserSliceReader) -> Result {
+    holders.calls.release();
     Ok(())
 }
 
@@ -294,6 +442,8 @@ impl kernel::Module for Module {
         let root = Dir::new(c"holder_test_rust");
         let files = root.scope(holders, c"holders", |holders, dir| {
             dir.read_callback_file(c"state", holders, &state);
+            dir.read_callback_file(c"calls", holders, &calls);
+            dir.write_only_callback_file(c"release", holders, &release);
             dir.write_only_callback_file(c"drop", holders, &drop_all);
             dir.write_only_callback_file(c"report", holders, &report);
         });
