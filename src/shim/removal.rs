@@ -321,12 +321,14 @@ impl Shim {
             let sb = device.super_block().ok()??;
             sb.has_private(holder).then_some(sb)
         };
-        self.disk.block_devices().find_map(pin).or_else(|| {
-            // del_gendisk() takes the partitions from the disk; these were found before.
+        // del_gendisk() takes the partitions from the disk; these were found before. Off the lock: the
+        // last reference to a super block that is not the one unmounts it.
+        let late = |at| {
             let removal = self.removal.lock();
-            let late = (*removal).as_ref()?.late.iter();
-            late.map(BlockDevice::get).find_map(pin)
-        })
+            (*removal).as_ref()?.late.get(at).map(BlockDevice::get)
+        };
+        let found = self.disk.block_devices().find_map(pin);
+        found.or_else(|| (0..).map_while(late).find_map(pin))
     }
 
     /// Gives up waiting: the barrier is released though the memory is in use.
