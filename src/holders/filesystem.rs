@@ -178,11 +178,14 @@ impl Filesystem {
     }
 
     /// The memory is bad: write nothing back, it could be read for that.
-    fn fall(&self, stuck: &mut Stuck) -> Report {
+    fn fall(&self, stuck: &mut Stuck, kind: Kind) -> Report {
         let down = self.sb.shutdown();
-        // The entries of its files stay until it is unmounted, or until the disk goes: the memory is
-        // there, and nobody reaches it. To take them out would take as long again as to unmap.
         let mut report = self.walk(stuck, Inode::unmap);
+        // After a failure the entries of its files stay until it is unmounted, or until the disk goes:
+        // the memory is there, and nobody reaches it. To take them out would take as long again.
+        if kind != Kind::Failure {
+            self.walk(&mut Stuck::new(self.name()), Inode::sweep);
+        }
         report.result = down;
         report
     }
@@ -202,7 +205,7 @@ impl Holder for Filesystem {
         let report = match told.kind {
             Kind::Removal => self.leave(&mut stuck),
             _ if self.access == Access::CutOff => self.leave(&mut stuck),
-            Kind::Failure | Kind::Surprise => self.fall(&mut stuck),
+            Kind::Failure | Kind::Surprise => self.fall(&mut stuck, told.kind),
         };
         if stuck.inodes.is_empty() {
             return (report, None);
