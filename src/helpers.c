@@ -22,7 +22,6 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/workqueue.h>
 
 #include "helpers.h"
 
@@ -360,82 +359,6 @@ struct inode *dh_next_dax_inode(struct super_block *sb, struct inode *prev)
 
 unsigned long dh_inode_number(struct inode *inode) { return inode->i_ino; }
 
-/* A file that is unmapped by several CPUs, part by part. */
-struct unmapping {
-	struct address_space *mapping;
-	loff_t part;		/* bytes of a part */
-	int parts;
-	atomic_t next;		/* the first part that nobody has taken */
-	bool pinned;
-};
-
-struct unmapping_help {
-	struct work_struct work;
-	struct unmapping *with;
-};
-
-/*
- * Unmaps [start, end]. The same call looks for references, to every page once: what it costs more
- * than unmapping alone is one look at each entry of the DAX tree.
- */
-static void unmap_part(struct unmapping *u, loff_t start, loff_t end)
-{
-	if (dax_layout_busy_page_range(u->mapping, start, end))
-		WRITE_ONCE(u->pinned, true);
-	cond_resched();
-}
-
-/* Unmaps parts until none is left; the last one goes on behind the end of the file. */
-static void unmap_parts(struct work_struct *work)
-{
-	struct unmapping *u = container_of(work, struct unmapping_help, work)->with;
-	int i;
-
-	while ((i = atomic_fetch_inc(&u->next)) < u->parts)
-		unmap_part(u, i * u->part, i + 1 < u->parts ? (i + 1) * u->part - 1 : LLONG_MAX);
-}
-
-#define UNMAP_PART SZ_64M
-#define UNMAP_HELPERS 15
-/* What a second CPU must save to be worth the call. */
-#define UNMAP_WORTH (2 * NSEC_PER_MSEC)
-
-/* Under the invalidate lock, on behalf of everybody who helps. Returns whether a page is pinned. */
-static bool unmap_all(struct address_space *mapping)
-{
-	struct unmapping_help helps[UNMAP_HELPERS + 1];	/* the last one is us */
-	int helpers = min_t(int, num_online_cpus() - 1, UNMAP_HELPERS), i;
-	loff_t size = max(i_size_read(mapping->host), 1);
-	struct unmapping u = { .mapping = mapping, .next = ATOMIC_INIT(1) };
-	u64 begin = ktime_get_ns();
-
-	/* More parts than CPUs: more may be mapped of one than of another. */
-	u.part = max_t(loff_t, UNMAP_PART, round_up(div_u64(size, 4 * (helpers + 1)), SZ_2M));
-	u.parts = div64_u64(size - 1, u.part) + 1;
-	/* The first part tells: 2 MiB mappings are gone before help would have come. */
-	unmap_part(&u, 0, u.parts > 1 ? u.part - 1 : LLONG_MAX);
-	if (u.parts == 1)
-		return u.pinned;
-	helpers = min(helpers, u.parts - 2);
-	if (helpers <= 0 || (ktime_get_ns() - begin) * (u.parts - 1) < 2 * UNMAP_WORTH) {
-		unmap_part(&u, u.part, LLONG_MAX);
-		return u.pinned;
-	}
-	for (i = 0; i <= helpers; i++) {
-		helps[i].with = &u;
-		INIT_WORK_ONSTACK(&helps[i].work, unmap_parts);
-		if (i < helpers)
-			queue_work(system_dfl_wq, &helps[i].work);
-	}
-	unmap_parts(&helps[helpers].work);
-	/* Who has not come by now is not waited for. */
-	for (i = 0; i <= helpers; i++) {
-		cancel_work_sync(&helps[i].work);
-		destroy_work_on_stack(&helps[i].work);
-	}
-	return u.pinned;
-}
-
 /*
  * Removes every translation to the file's memory, and sets @pinned if a page is referenced, for
  * DMA say; returns its pages in the DAX tree, which all stay there. The invalidate lock waits out
@@ -450,13 +373,14 @@ unsigned long dh_inode_unmap(struct inode *inode, bool *pinned)
 	if (!dax_mapping(mapping))
 		return 0;
 	filemap_invalidate_lock(mapping);
-	*pinned = unmap_all(mapping);
+	/* Unmaps, then looks for references, which costs one look at each entry of the DAX tree. */
+	*pinned = dax_layout_busy_page(mapping);
 	/*
 	 * A file system without ->shutdown (erofs) faults without the invalidate lock: its locked
 	 * entries have been waited for, now take away what those faults have mapped.
 	 */
 	if (!inode->i_sb->s_op->shutdown)
-		*pinned = unmap_all(mapping);
+		*pinned = dax_layout_busy_page(mapping);
 	pages = mapping->nrpages;
 	filemap_invalidate_unlock(mapping);
 	return pages;
