@@ -171,22 +171,22 @@ impl Known {
         }
         let module = module::Pin::new().map_err(|e| (e, LEAVING))?;
         let lower = DaxDevice::of_disk(&self.disk).ok_or((EOPNOTSUPP, UNALIGNED))?;
-        // From here on nobody gets lower, so a mount either is before us or gets the front.
-        let publishing = Publishing::begin();
-        // Look first: a claim that is refused leaks a reference (fs_dax_get_by_bdev()).
-        if !lower.holder().is_null() {
-            return Err((EBUSY, SLOT_TAKEN));
-        }
-        let shim = Shim::new(self.disk.clone(), lower, self.policy.clone()).map_err(no_memory)?;
-        if shim.lower_in_use() {
-            return Err((EBUSY, IN_USE));
-        }
         // All that may fail for want of memory comes first: what is published can be found.
+        let shim = Shim::new(self.disk.clone(), lower, self.policy.clone()).map_err(no_memory)?;
         let root = DISKS.lock().files.clone();
         let files = root
             .ok_or(ENODEV)
             .and_then(|root| files::create(&root, shim.clone()))
             .map_err(no_memory)?;
+        // From here on nobody gets lower, so a mount either is before us or gets the front.
+        let publishing = Publishing::begin();
+        // Look first: a claim that is refused leaks a reference (fs_dax_get_by_bdev()).
+        if shim.lower_is_claimed() {
+            return Err((EBUSY, SLOT_TAKEN));
+        }
+        if shim.lower_in_use() {
+            return Err((EBUSY, IN_USE));
+        }
         let slot = Slot::claim(&self.disk, shim.clone())
             .map_err(|e| (e, if e == EBUSY { SLOT_TAKEN } else { NO_MEMORY }))?;
         if let Err(e) = shim.publish(&publishing) {

@@ -33,6 +33,7 @@ files() {
 	clear 200 0:0
 	events 400 0:0
 	holders 400 0:0
+	hook_lookups 400 0:0
 	inject 200 0:0
 	last_event 444 0:0
 	override 200 0:0

@@ -31,6 +31,11 @@ impl Shim {
         self.lower_shared(LOWER_IDLE)
     }
 
+    /// Returns whether somebody has claimed the slot of the lower device.
+    pub(crate) fn lower_is_claimed(&self) -> bool {
+        !self.gate.lower_device().holder().is_null()
+    }
+
     fn lower_shared(&self, idle: u32) -> bool {
         self.gate.lower_references() > idle && self.disk.claimed()
     }
