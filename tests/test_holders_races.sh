@@ -3,8 +3,7 @@
 # Eight threads register and unregister holders, callbacks do too, while events come from two threads
 # and from injections, and while the disk goes and comes back. tests/modules/holder_storm.c keeps
 # the books: each registration is told every event of its time, once, and no other.
-# MINUTES: how long the storm goes on, the second half of it with removals (default 2). The issue's ten:
-# MINUTES=10 tests/run --boot holders_races.
+# MINUTES: how long the storm goes on, the second half of it with removals (default 2).
 . "$(dirname "$0")/lib.sh"
 . "$HERE/holders.sh"
 need_module
@@ -46,38 +45,6 @@ strike() {
 }
 # events FIELD=LEAST...: until there was enough of everything.
 events() { until enough "$@"; do strike || return; done; }
-storm() { test_module load holder_storm; }
-begin() { is "the storm begins" "$(wr $STORM/start "$DEV")" ${#DEV}; }
-# enough FIELD=LEAST...: the storm has seen that much.
-enough() {
-	local result pair value
-	result=$(<$STORM/result)
-	for pair; do
-		value=${result##*"${pair%%=*}="} value=${value%% *}
-		((value >= ${pair#*=})) || return
-	done
-}
-# It ends, and nothing was wrong.
-settle() {
-	local answer result
-	answer=$(wr $STORM/stop 1)
-	result=$(<$STORM/result)
-	note "$result" >>"$TMP/notes"
-	is "the storm ends" "$answer" 1 && is wrong "${result##*wrong=}" 0 || { echo "$result"; return 1; }
-}
-# events FIELD=LEAST...: injections among the reports, until there was enough of everything. Meanwhile
-# nobody may detach; clearing may find a holder being called.
-events() {
-	local n what
-	until enough "$@"; do
-		what=
-		for ((n = RANDOM % 8; n >= 0; n--)); do what+=" $((RANDOM % 128 * MIB + RANDOM % 256 * 4096))+4096"; done
-		((RANDOM % 16)) || what=all
-		inject "$what" && is detach "$(wr $S/attached 0)" EBUSY || return
-		like clear "$(wr $S/clear 1)" '[1E]*'
-		nap 0.0$((RANDOM % 10))
-	done
-}
 storm() {
 	local end=$((SECONDS + HALF))
 	begin || return
