@@ -61,8 +61,8 @@ const NO_MEMORY: Reason = "no memory";
 const BY_HAND: Reason = "detached by hand";
 const LEAVING: Reason = "the module is being unloaded";
 
-/// What exists while a disk is attached. Dropped in this order: no more commands, no more
-/// callbacks, and only then the shim and the module.
+/// What exists while a disk is attached. When the disk has gone it is dropped in this order: no more
+/// commands, no more callbacks, and only then the shim and the module.
 struct Attachment {
     files: Pin<KBox<Files>>,
     slot: Slot<Shim>,

@@ -71,6 +71,14 @@ struct gendisk *dh_pmem_disk(struct device *dev)
 	return disk ? dev_to_disk(disk) : NULL;
 }
 
+static int any_bound(struct device *dev, const void *unused)
+{
+	/* Without the device lock: who takes it looks again. */
+	const struct device_driver *driver = READ_ONCE(dev->driver);
+
+	return driver && !strcmp(driver->name, "nd_pmem");
+}
+
 /*
  * Is the disk of @bdev there, and nd_pmem's? Only to be asked for an open block device: that keeps
  * nd_pmem.ko, and so the driver that its parent names.
@@ -78,17 +86,8 @@ struct gendisk *dh_pmem_disk(struct device *dev)
 bool dh_bdev_on_pmem(struct block_device *bdev)
 {
 	struct device *parent = disk_to_dev(bdev->bd_disk)->parent;
-	const struct device_driver *driver = parent ? READ_ONCE(parent->driver) : NULL;
 
-	return disk_live(bdev->bd_disk) && driver && !strcmp(driver->name, "nd_pmem");
-}
-
-static int any_bound(struct device *dev, const void *unused)
-{
-	/* Without the device lock: who takes it looks again. */
-	const struct device_driver *driver = READ_ONCE(dev->driver);
-
-	return driver && !strcmp(driver->name, "nd_pmem");
+	return disk_live(bdev->bd_disk) && parent && any_bound(parent, NULL);
 }
 
 /* The next device that nd_pmem drives, with a reference; puts @prev. */

@@ -4,10 +4,10 @@
 //!
 //! Locks, outer to inner: the parent's device lock - `handling` - the right to publish - the table of
 //! disks and a disk's own, both held for a moment - `removal` - `unreleased` - `stuck` - the list of
-//! fronts - `registry` - those of the registered holders (see `clients`) - the list of gates - a gate's. A callback of the DAX core takes
-//! none but `pending` (a spinlock), the lock of the list of registered holders, the gate's, and
-//! `removal` if nobody announced the removal: whoever holds `handling` waits for grace periods that
-//! such a callback would hold up.
+//! fronts - `registry` - those of the registered holders (see `clients`) - the list of gates - a
+//! gate's. A callback of the DAX core takes none but `pending` (a spinlock), the lock of the list of
+//! registered holders, the gate's, and `removal` if nobody announced the removal: whoever holds
+//! `handling` waits for grace periods that such a callback would hold up.
 
 mod publish;
 mod removal;
@@ -189,11 +189,8 @@ impl Shim {
         lower: DaxDevice,
         policy: Arc<PolicyCell>,
     ) -> Result<Arc<Self>> {
-        let pages = Pages::new(
-            lower.frames(0, 1)?.0,
-            (disk.bytes() / PAGE_SIZE as u64) as usize,
-        );
         let memory = Memory::of(&lower, &disk)?;
+        let pages = Pages::new(memory.frame(), (disk.bytes() / PAGE_SIZE as u64) as usize);
         let gate = Arc::pin_init(Gate::new(lower, memory), GFP_KERNEL)?;
         let fronts = Fronts::new(gate.clone())?;
         let listed = gates::Listed::new(gate.clone(), pages)?;

@@ -337,6 +337,11 @@ impl Memory {
         })
     }
 
+    /// Returns the number of the first page frame.
+    pub(crate) fn frame(&self) -> c_ulong {
+        self.frame
+    }
+
     /// Returns the address and the frame of page `first`, and for how many pages they go on from
     /// there; `None`: the DAX device must be asked.
     ///
