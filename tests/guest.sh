@@ -96,7 +96,7 @@ n=11
 "$guest" --no-module -- sh -c 'echo here; sleep 99' >"$said" 2>&1 </dev/null &
 pid=$!
 while kill -0 $pid && ! grep -q ^here "$said"; do sleep 0.1; done
-run=$(ls -d "$runs"/run-*)
+run=$(ls -dt "$runs"/run[0-9]*-* | head -n1)
 kill -TERM $pid
 wait $pid
 rc=$?
