@@ -149,8 +149,9 @@ impl Inode {
         Self(self.0)
     }
 
-    /// Removes every translation to the file's memory, keeps the DAX entries and with them what
-    /// has to be written back. Takes the mapping's invalidate lock; sleeps.
+    /// Removes every translation to the file's memory, on several CPUs where that is worth it; keeps
+    /// the DAX entries and with them what has to be written back. Takes the mapping's invalidate
+    /// lock; sleeps.
     ///
     /// The gate must be closed before: then no translation comes back.
     pub(crate) fn unmap(&self) -> Swept {
