@@ -24,6 +24,7 @@ use kernel::{
         c_ulong,
         c_void, //
     },
+    new_spinlock,
     prelude::*,
     sync::{
         atomic::{
@@ -31,7 +32,8 @@ use kernel::{
             Atomic, //
         },
         Arc,
-        ArcBorrow, //
+        ArcBorrow,
+        SpinLock, //
     },
     task::might_sleep, //
 };
@@ -390,12 +392,44 @@ pub(crate) trait FrontOperations: Send + Sync {
 ///
 /// # Invariants
 ///
-/// The private pointer of `device` is that of `owner`, its operations are [`Front::OPS`].
+/// The private pointer of `device` is that of `behind`, its operations are [`Front::OPS`].
 pub(crate) struct Front<T: FrontOperations> {
     device: DaxDevice,
-    // What the private pointer points to.
-    owner: Arc<T>,
+    behind: Arc<Behind<T>>,
     killed: Atomic<bool>,
+}
+
+/// What the private pointer of a front points to.
+#[pin_data]
+struct Behind<T> {
+    owner: Arc<T>,
+    /// Whether the front has a write cache: what its device says too, but without a call.
+    cached: Atomic<bool>,
+    /// Held while both are changed.
+    #[pin]
+    following: SpinLock<()>,
+}
+
+impl<T: FrontOperations> Behind<T> {
+    /// Returns whether the front has a write cache exactly if the device below has.
+    #[inline]
+    fn follows(&self) -> bool {
+        self.owner.lower().write_cache() == self.cached.load(ordering::Relaxed)
+    }
+
+    /// Has the front `device` follow: the disk's write_cache attribute changes the lower device
+    /// only.
+    ///
+    /// # Safety
+    ///
+    /// `device` must be the front that this is behind.
+    unsafe fn follow(&self, device: *mut bindings::dax_device) {
+        let _following = self.following.lock();
+        let cached = self.owner.lower().write_cache();
+        // SAFETY: Valid by this function's contract; an atomic bit operation.
+        unsafe { bindings::dax_write_cache(device, cached) };
+        self.cached.store(cached, ordering::Relaxed);
+    }
 }
 
 impl<T: FrontOperations> Front<T> {
@@ -407,12 +441,20 @@ impl<T: FrontOperations> Front<T> {
 
     /// Allocates a front with the properties of the owner's lower device.
     pub(crate) fn new(owner: Arc<T>) -> Result<Self> {
+        let behind = Arc::pin_init(
+            pin_init!(Behind {
+                owner,
+                cached: Atomic::new(false),
+                following <- new_spinlock!((), "dax_holder::Behind::following"),
+            }),
+            GFP_KERNEL,
+        )?;
+        let lower = behind.owner.lower();
         // SAFETY: `OPS` is static and complete. The private pointer is valid as long as our
         // operations can be reached: until the front is dropped, see there.
         let dev = from_err_ptr(unsafe {
-            bindings::alloc_dax(Arc::as_ptr(&owner).cast_mut().cast(), &Self::OPS)
+            bindings::alloc_dax(Arc::as_ptr(&behind).cast_mut().cast(), &Self::OPS)
         })?;
-        let lower = owner.lower();
         // INVARIANT: `alloc_dax()` returned the first reference.
         let device = DaxDevice(NonNull::new(dev).ok_or(ENOMEM)?);
         // nd_pmem sets both on every device (drivers/nvdimm/pmem.c); there is no getter.
@@ -425,12 +467,12 @@ impl<T: FrontOperations> Front<T> {
             // SAFETY: As above.
             unsafe { bindings::set_dax_synchronous(device.as_raw()) };
         }
-        // SAFETY: As above.
-        unsafe { bindings::dax_write_cache(device.as_raw(), lower.write_cache()) };
+        // SAFETY: This is behind it.
+        unsafe { behind.follow(device.as_raw()) };
         // INVARIANT: As passed to `alloc_dax()`.
         Ok(Self {
             device,
-            owner,
+            behind,
             killed: Atomic::new(false),
         })
     }
@@ -476,18 +518,28 @@ impl<T: FrontOperations> Front<T> {
         true
     }
 
-    /// Returns the owner of a front inside one of its operations.
+    /// Returns what is behind a front, inside one of its operations.
     ///
     /// # Safety
     ///
     /// Only within an operation of `device`, which must be a `Front<T>`.
-    unsafe fn owner<'a>(device: *mut bindings::dax_device) -> Result<&'a T> {
+    unsafe fn behind<'a>(device: *mut bindings::dax_device) -> Result<&'a Behind<T>> {
         // SAFETY: The core calls with a valid device.
-        let owner = unsafe { bindings::dax_get_private(device) }.cast::<T>();
+        let behind = unsafe { bindings::dax_get_private(device) }.cast::<Behind<T>>();
         // NULL: killed since the core looked whether it was alive.
         // SAFETY: Points into the `Arc` of the `Front`, which drops it only after `kill()` has
         // waited for the read-side section that the core is in.
-        unsafe { owner.cast_const().as_ref() }.ok_or(ENXIO)
+        unsafe { behind.cast_const().as_ref() }.ok_or(ENXIO)
+    }
+
+    /// As [`Front::behind`], the owner alone.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    unsafe fn owner<'a>(device: *mut bindings::dax_device) -> Result<&'a T> {
+        // SAFETY: By this function's contract.
+        unsafe { Self::behind(device) }.map(|behind| &*behind.owner)
     }
 
     /// `direct_access` where nothing is in its way: nothing is refused, no block is bad. Returns for
@@ -505,11 +557,9 @@ impl<T: FrontOperations> Front<T> {
         pfn: *mut c_ulong,
     ) -> Option<c_long> {
         // SAFETY: By this function's contract.
-        let owner = unsafe { Self::owner(device) }.ok()?;
-        let memory = owner.open_memory()?;
-        // SAFETY: `device` is valid; an atomic bit test.
-        let cached = unsafe { bindings::dax_write_cache_enabled(device) };
-        if mode != bindings::dax_access_mode_DAX_ACCESS || owner.lower().write_cache() != cached {
+        let behind = unsafe { Self::behind(device) }.ok()?;
+        let memory = behind.owner.open_memory()?;
+        if mode != bindings::dax_access_mode_DAX_ACCESS || !behind.follows() {
             return None;
         }
         // SAFETY: As `open_memory()` promises; until the read lock that the core holds is given up, for
@@ -550,26 +600,22 @@ impl<T: FrontOperations> Front<T> {
         // wants to know where a stacked device lies whatever is refused.
         let question = recovery && address.is_null();
         // SAFETY: By this function's own contract.
-        let admitted = unsafe { Self::owner(device) }.and_then(|owner| {
+        let admitted = unsafe { Self::behind(device) }.and_then(|behind| {
             let pages = pages as u64;
             if question {
-                return Ok((owner, pages));
+                return Ok((behind, pages));
             }
-            let pages = owner.admit(first as u64, pages, recovery)?;
-            Ok((owner, pages))
+            let pages = behind.owner.admit(first as u64, pages, recovery)?;
+            Ok((behind, pages))
         });
-        let (owner, pages) = match admitted {
+        let (behind, pages) = match admitted {
             Ok(x) => x,
             Err(e) => return e.to_errno() as c_long,
         };
-        let lower = owner.lower();
-        let cached = lower.write_cache();
-        // SAFETY: `device` is valid; atomic bit operations. The disk's write_cache attribute
-        // changes the lower device only, so the front follows here.
-        unsafe {
-            if bindings::dax_write_cache_enabled(device) != cached {
-                bindings::dax_write_cache(device, cached);
-            }
+        let lower = behind.owner.lower();
+        if !behind.follows() {
+            // SAFETY: What it found is behind `device`.
+            unsafe { behind.follow(device) };
         }
         // SAFETY: `lower` is valid by its invariant, the read lock is held by the core, and the
         // pointers are the caller's.
@@ -641,16 +687,16 @@ impl<T: FrontOperations> Front<T> {
 
 impl<T: FrontOperations> Drop for Front<T> {
     fn drop(&mut self) {
-        // A file system may keep the device long after; it must not find its way to `owner`.
+        // A file system may keep the device long after; it must not find its way to `behind`.
         if self.kill(false) {
             return;
         }
         // The administrator gave up on a removal while XFS was half way up or down. Whatever it
-        // may still call stays: the device, the owner, and this module's code.
+        // may still call stays: the device, what is behind it, and this module's code.
         pr_err!("a front is left behind with its holder; the module stays\n");
         // SAFETY: Valid by the invariant of `DaxDevice`.
         unsafe { bindings::ihold(bindings::dax_inode(self.device.as_raw())) };
-        core::mem::forget(self.owner.clone());
+        core::mem::forget(self.behind.clone());
         core::mem::forget(super::module::Pin::new());
     }
 }
