@@ -174,8 +174,11 @@ impl Gate {
 
     /// Returns whether a failure of `range` is no news: its holder is down and swept.
     pub(crate) fn is_quiet(&self, range: Range) -> bool {
-        self.snapshot()
-            .is_some_and(|refused| refused.quiet.contains(range))
+        // A storm asks this for each page, so without a snapshot: that would be two atomics more.
+        !self.is_open()
+            && (*self.seen.lock())
+                .as_ref()
+                .is_some_and(|refused| refused.quiet.contains(range))
     }
 
     /// Returns the failed ranges that may be news: whose holders are not down and swept, or to whom
