@@ -6,6 +6,8 @@
  *
  *   poison	write "PFN COUNT STRIDE": memory_failure(PFN + i * STRIDE, MF_SW_SIMULATED) for COUNT
  *		frames; read "calls ns handled ignored failed"
+ *   told	as poison, but only what memory_failure() calls in the driver: pmem_pagemap_memory_failure(),
+ *		which tells the holder of the DAX device
  *   notify	write a block device: tells the holder of its DAX device of the removal, as
  *		kill_dax() does; read "answer ns"
  *   frame	write a block device; read the first page frame number of its DAX device
@@ -25,6 +27,7 @@
 #include <linux/kprobes.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
+#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -43,7 +46,7 @@ static struct {
 	u64 ns;
 } poisoned;
 
-static int poison(char *text)
+static int poison_each(char *text, int (*fail)(unsigned long pfn))
 {
 	unsigned long pfn, count, stride;
 	u64 begin;
@@ -54,7 +57,7 @@ static int poison(char *text)
 	poisoned.calls = count;
 	begin = ktime_get_ns();
 	for (unsigned long i = 0; i < count; i++) {
-		int ret = memory_failure(pfn + i * stride, MF_SW_SIMULATED);
+		int ret = fail(pfn + i * stride);
 
 		if (!ret)
 			poisoned.handled++;
@@ -66,6 +69,29 @@ static int poison(char *text)
 	}
 	poisoned.ns = ktime_get_ns() - begin;
 	return 0;
+}
+
+static int fail_frame(unsigned long pfn)
+{
+	return memory_failure(pfn, MF_SW_SIMULATED);
+}
+
+static int poison(char *text)
+{
+	return poison_each(text, fail_frame);
+}
+
+static int tell_of_frame(unsigned long pfn)
+{
+	struct dev_pagemap *pgmap = page_pgmap(pfn_to_page(pfn));
+
+	return pgmap->ops->memory_failure(pgmap, pfn, 1, MF_SW_SIMULATED);
+}
+
+/* The caller sees to it that the frames are those of a disk that stays. */
+static int told(char *text)
+{
+	return poison_each(text, tell_of_frame);
 }
 
 static int poison_show(struct seq_file *m)
@@ -347,6 +373,7 @@ struct bench_file {
 
 static const struct bench_file files[] = {
 	{ "poison", poison, poison_show },
+	{ "told", told, poison_show },
 	{ "notify", notify, notify_show },
 	{ "frame", frame, frame_show },
 	{ "hold", hold, hold_show },
