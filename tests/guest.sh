@@ -57,10 +57,34 @@ complaints() {
 	XFS (pmem0p1): Corruption of in-memory data detected
 	tsc: Unable to calibrate against PIT
 	EXT4-fs error (device pmem0p2): ext4_x:1: comm x: no WARNING""".splitlines()
-	wrong = [l for l in bad if not guest.splats("[    1.234567] " + l.strip())]
-	wrong += [l for l in bad if not guest.splats("[    1.234567][  T123] " + l.strip())]
-	wrong += [l for l in good if guest.splats("[    1.234567] " + l.strip())]
-	print("\n".join("# " + l.strip() for l in wrong))
+	# A race is ours if any frame is.
+	race = lambda frame, reordered="b+0x7/0x8", between="": f"""BUG: KCSAN: data-race in x / y
+
+	write to 0xffff888100000000 of 8 bytes by task 1 on cpu 0:
+	 x+0x1/0x2
+	 {frame}
+
+	race at unknown origin, with read to 0xffff888100000000 of 8 bytes by interrupt on cpu 1:
+	{between}
+	 y+0x5/0x6
+	  |
+	  +-> reordered to: {reordered}
+
+	value changed: 0x1 -> 0x2
+
+	Reported by Kernel Concurrency Sanitizer on:
+	CPU: 1 UID: 0 PID: 1 Comm: sh Not tainted
+	=================================================================="""
+	cut = lambda text: text.split("\nCPU: ")[0]	# the guest died in the midst of it
+	bad += [race("a+0x3/0x4 [dax_holder]"), race("a+0x3/0x4", "b+0x7/0x8 [dax_holder]"), race("a+0x3/0x4 [holder_storm]"),
+	        race("a+0x3/0x4", between="WARNING: in the midst of it"), cut(race("a+0x3/0x4 [dax_holder]"))]
+	good += [race("a+0x3/0x4"), race("a+0x3/0x4 [dm_writecache]", between="dax_holder: pmem0: in the midst of it"),
+	         cut(race("dax_holder_x+0x3/0x4"))]
+	stamped = lambda text, stamp: "\n".join(stamp + line for line in text.split("\n"))
+	stamps = "[    1.234567] ", "[    1.234567][  T123] "
+	wrong = [t for t in bad for stamp in stamps if not guest.splats(stamped(t, stamp))]
+	wrong += [t for t in good for stamp in stamps if guest.splats(stamped(t, stamp))]
+	print("\n".join("# " + line for text in wrong for line in text.split("\n")))
 	sys.exit(bool(wrong))
 	EOF
 }

@@ -35,7 +35,7 @@ PATIENCE=$((DEBUG ? 6 : 1))
 
 # ---------------------------------------------------------------------------------------- KTAP
 
-PLAN=0 DONE=0 BAD=0 SKIPPED=0 FINISHED='' LAST_MARK=''
+PLAN=0 DONE=0 BAD=0 SKIPPED=0 RACES=0 FINISHED='' LAST_MARK=''
 declare -A PID=()
 
 note() { printf '# %s\n' "$*"; }
@@ -95,6 +95,7 @@ finish() {
 		skip "the kernel log is free of splats" "it is not meant to be"
 	else
 		t "the kernel log is free of splats, other disks have noticed nothing" eval "no_splat && others_go_on"
+		((RACES == 0)) || note "KCSAN: $RACES data races of the kernel, none with dax_holder"
 	fi
 	clean >/dev/null 2>&1
 	FINISHED=1
@@ -228,15 +229,22 @@ SPLAT='BUG:|WARNING:|Oops|general protection fault|KASAN|UBSAN|kernel panic|Call
 
 # What taints: 4 machine check, 32 bad page, 128 oops, 512 warning, 16384 soft lockup.
 no_splat() {
-	local taint bad
+	local taint bad log=$TMP/log
 	sync_log || return 1
+	# KCSAN sees the whole kernel: of its races only ours count.
+	if [ -e /sys/kernel/debug/kcsan ]; then
+		grep -q '^enabled: 1' /sys/kernel/debug/kcsan || { echo "KCSAN is off"; return 1; }
+		log=$TMP/ours
+		awk -f "$HERE/../scripts/races.awk" "$TMP/log" >"$log" || return
+		RACES=$(grep -c 'KCSAN, not of dax_holder' "$log")
+	fi
 	# memory_failure() taints by MCE and warns of hardware errors by design: not these.
-	bad=$(grep -nE "$SPLAT" "$TMP/log" | head -n 5)
+	bad=$(grep -nE "$SPLAT" "$log" | head -n 5)
 	taint=$(($(</proc/sys/kernel/tainted) & ~TAINT & (32 | 128 | 512 | 16384)))
 	if [ -n "$bad" ] || ((taint)); then
 		echo "taint $taint, first lines:"
 		echo "$bad"
-		[ -z "$bad" ] || sed -n "${bad%%:*},+45p" "$TMP/log"
+		[ -z "$bad" ] || sed -n "${bad%%:*},+45p" "$log"
 		return 1
 	fi
 	[ ! -e /proc/lockdep_stats ] || grep -q 'debug_locks: *1' /proc/lockdep_stats || {
