@@ -17,6 +17,7 @@ make docs                 the documentation as HTML
 make clean, distclean     remove what was built; remove also kernels, root and tools (the cache)
 
 KERNEL=debug              the same on a kernel that looks closely (KASAN, lockdep, kmemleak, KUnit)
+KERNEL=kcsan              the same on one that looks for data races (KCSAN), also those of the Rust code
 SUITES="a b"              make check: only these suites of tests/
 BENCH=--quick             make bench: a few small samples, to see whether it runs
 W=e                       make modules: warnings are errors
@@ -46,7 +47,7 @@ llvm := $(if $(LLVM),LLVM=$(LLVM),$$(grep -qs ^CONFIG_CC_IS_CLANG=y '$(KDIR)/.co
 else
 OUT := $(BUILD)/$(KERNEL)
 run := $(lib) in_root
-llvm := $(if $(filter debug,$(KERNEL)),LLVM=-19,CC=gcc-14)
+llvm := $(if $(filter stock,$(KERNEL)),CC=gcc-14,LLVM=-19)
 modules lint docs: prepare
 endif
 kdir := $(or $(KDIR),$(CACHE)/kernel/$(KERNEL)/build)

@@ -29,8 +29,8 @@ KO=${DAX_HOLDER_KO:-}
 PLAIN=${PLAIN_DISK:-/dev/vdb}
 SEED=4711
 MIB=1048576
-# The kernel that looks closely is also the slow one.
-DEBUG=; [ ! -e /sys/kernel/debug/kmemleak ] || DEBUG=1
+# The kernels that look closely are also the slow ones.
+DEBUG=; [ ! -e /sys/kernel/debug/kmemleak ] && [ ! -e /sys/kernel/debug/kcsan ] || DEBUG=1
 PATIENCE=$((DEBUG ? 6 : 1))
 
 # ---------------------------------------------------------------------------------------- KTAP

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Random and mutated text into every file that can be written to: each answer is the one that
 # Documentation/ABI promises, an event comes of right text only, and the disk works afterwards.
-# ROUNDS: thousands of writes (100; 20 with KERNEL=debug).
+# ROUNDS: thousands of writes (100; 20 on a kernel that looks closely).
 . "$(dirname "$0")/lib.sh"
 need_module
 plan 14

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # KUnit: the tests inside the module have run when it was loaded, and passed.
-# kernel: debug
+# kernel: debug kcsan
 . "$(dirname "$0")/lib.sh"
 K=/sys/kernel/debug/kunit
 [ -d $K ] || skip_all "this kernel has no KUnit, or does not show it in debugfs"
