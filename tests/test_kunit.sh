@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# KUnit: the tests inside the module have run when it was loaded, and passed.
+# KUnit: the tests inside the module have run when it was loaded, and passed. Each is a result below that
+# of its suite.
 # kernel: debug kcsan
 . "$(dirname "$0")/lib.sh"
 K=/sys/kernel/debug/kunit
@@ -25,6 +26,13 @@ passed() {
 	((wanted > 0)) && is "tests that passed" "$good" "$wanted" && is "the suite's result" "$all" 1
 }
 
+# kunit SUITE WHAT
+kunit() {
+	# Its own KTAP has a level for the file and one for the tests.
+	sed -n 's/^    /  /p' "$K/$1/results"
+	t "$2" passed "$1"
+}
+
 again() {
 	local suite
 	for suite in dax_holder_range dax_holder_event dax_holder_command dax_holder_translation; do
@@ -32,9 +40,9 @@ again() {
 	done
 }
 
-t "ranges and sets of them" passed dax_holder_range
-t "events and the failures that wait" passed dax_holder_event
-t "the inject command" passed dax_holder_command
-t "from the bytes of a disk to those of a stacked device" passed dax_holder_translation
+kunit dax_holder_range "ranges and sets of them"
+kunit dax_holder_event "events and the failures that wait"
+kunit dax_holder_command "the inject command"
+kunit dax_holder_translation "from the bytes of a disk to those of a stacked device"
 t "all of them once more, on demand" again
 finish
