@@ -56,3 +56,34 @@ behind() {
 	PID[$1]=$!
 }
 hex() { printf '0x%x+0x%x' "$1" "$2"; }
+
+# ---- the storm of tests/modules/holder_storm.c
+
+STORM=/sys/kernel/debug/holder_storm
+storm_begins() { is "the storm begins" "$(wr $STORM/start "$DEV")" ${#DEV}; }
+# storm_saw FIELD=LEAST...: that much.
+storm_saw() {
+	local result pair value
+	result=$(<$STORM/result)
+	for pair; do
+		value=${result##*"${pair%%=*}="} value=${value%% *}
+		((value >= ${pair#*=})) || return
+	done
+}
+# It ends, and nothing was wrong.
+storm_ends() {
+	local answer result
+	answer=$(wr $STORM/stop 1)
+	result=$(<$STORM/result)
+	note "$result" >>"$TMP/notes"
+	is "the storm ends" "$answer" 1 && is wrong "${result##*wrong=}" 0 || { echo "$result"; return 1; }
+}
+# One more injection among the reports. Meanwhile nobody may detach; clearing may find a holder being
+# called.
+storm_strike() {
+	local n what=
+	for ((n = RANDOM % 8; n >= 0; n--)); do what+=" $((RANDOM % 128 * MIB + RANDOM % 256 * 4096))+4096"; done
+	((RANDOM % 16)) || what=all
+	inject "$what" && is detach "$(wr $S/attached 0)" EBUSY && like clear "$(wr $S/clear 1)" '[1E]*' || return
+	nap 0.0$((RANDOM % 10))
+}
