@@ -6,6 +6,7 @@ define HELP
 make demo                 lose a persistent memory under running programs, with and without the module
 make bench                measure: events against pages, fan-out, storms, transparency, memory (results/)
 make check                every test: the pure parts here, the rest in guests
+make soak                 everything at once, at random, for half an hour (MINUTES=30 SEED=number)
 make fuzz                 random input for the pure parts, steered by coverage (EXECS=10000000)
 make coverage             which lines of the pure parts the host tests run
 make mutants              faults on purpose, one by one: which test catches each (MUTANTS="a b")
@@ -29,7 +30,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help prepare modules test-modules tests check demo bench shell install lint docs clean distclean fuzz coverage mutants
+.PHONY: help prepare modules test-modules tests check demo bench shell install lint docs clean distclean fuzz coverage mutants soak
 
 KERNEL ?= stock
 export KERNEL
@@ -76,6 +77,9 @@ tests: prepare
 
 check: modules test-modules tests
 	@scripts/check $(SUITES)
+
+soak: modules test-modules tests
+	@scripts/soak
 
 fuzz:
 	@scripts/fuzz
