@@ -46,9 +46,10 @@ const struct bus_type *dh_nd_bus(void)
 		.drv.name = "dax_holder",
 	};
 	const struct bus_type *bus;
+	int err = nd_driver_register(&probe);
 
-	if (nd_driver_register(&probe))
-		return NULL;
+	if (err)
+		return ERR_PTR(err);
 	bus = probe.drv.bus;
 	nd_driver_unregister(&probe);
 	return bus;

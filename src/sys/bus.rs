@@ -16,7 +16,10 @@ use core::{
     }, //
 };
 use kernel::{
-    error::to_result,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     ffi::{
         c_int,
         c_ulong,
@@ -139,9 +142,9 @@ impl NdBus {
     /// Finds the bus. Sleeps.
     pub(crate) fn find() -> Result<Self> {
         // SAFETY: No requirements.
-        let bus = unsafe { bindings::dh_nd_bus() };
+        let bus = from_err_ptr(unsafe { bindings::dh_nd_bus() }.cast_mut())?;
         // INVARIANT: That is what the call returns if it succeeds.
-        Ok(Self(NonNull::new(bus.cast_mut()).ok_or(ENODEV)?))
+        Ok(Self(NonNull::new(bus).ok_or(ENODEV)?))
     }
 
     /// Calls `f` for each device that nd_pmem drives now. Sleeps.
