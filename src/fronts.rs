@@ -94,7 +94,7 @@ impl Fronts {
         inner();
     }
 
-    /// Publishes a front for `disk`. Errors as for a DAX device: `EBUSY`, `ENOMEM`.
+    /// Publishes a front for `disk`. `EBUSY`: another DAX device is published.
     pub(crate) fn publish(&self, disk: &Disk, publishing: &Publishing) -> Result {
         let mut list = self.list.lock();
         let current = list.current;
@@ -129,7 +129,7 @@ impl Fronts {
             publishing.withdraw(disk);
             list.published = false;
         }
-        // Without memory the next one who looks tries again.
+        // Should it fail, the next one who looks tries again.
         list.publish(next, disk, publishing)
     }
 

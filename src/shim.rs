@@ -63,6 +63,7 @@ use crate::{
             NoIo, //
         },
         page_map::Pages,
+        publishing::Room,
         trace,
         work, //
     }, //
@@ -136,6 +137,8 @@ pub(crate) struct Shim {
     // Before the gate that their operations ask.
     #[pin]
     fronts: Fronts,
+    // Before the device below, which it names.
+    _room: Room,
     gate: Arc<Gate>,
     _listed: gates::Listed,
     grace: GracePeriod,
@@ -192,6 +195,7 @@ impl Shim {
         let memory = Memory::of(&lower, &disk)?;
         let pages = Pages::new(memory.frame(), (disk.bytes() / PAGE_SIZE as u64) as usize);
         let gate = Arc::pin_init(Gate::new(lower, memory), GFP_KERNEL)?;
+        let room = Room::new(&disk, gate.lower_device())?;
         let fronts = Fronts::new(gate.clone())?;
         let listed = gates::Listed::new(gate.clone(), pages)?;
         let grace = GracePeriod::new()?;
@@ -203,6 +207,7 @@ impl Shim {
         let shim = Arc::pin_init(
             pin_init!(Self {
                 fronts <- fronts,
+                _room: room,
                 gate,
                 _listed: listed,
                 grace,

@@ -46,7 +46,7 @@ impl Publishing {
 
     /// Makes `device` the DAX device that later users of `disk` get.
     ///
-    /// `EBUSY` if one is published already, `ENOMEM`. May sleep.
+    /// `EBUSY` if one is published already; `ENOMEM`, but not if there is [`Room`]. May sleep.
     pub(crate) fn publish(&self, disk: &Disk, device: &DaxDevice) -> Result {
         // SAFETY: Both are valid by their invariants. The entry is removed before either goes: by
         // `withdraw()`, at the latest when the driver has been unbound (`disks`).
@@ -74,6 +74,44 @@ impl Publishing {
     ) -> *mut bindings::dax_device {
         // SAFETY: By this function's contract.
         unsafe { bindings::fs_dax_get_by_bdev(bdev, start, holder, ops) }
+    }
+}
+
+/// Room for what is published for a disk: while it exists, [`Publishing::publish`] takes no memory.
+///
+/// What is withdrawn is published again, whatever happens: a disk that is detached, or not attached
+/// after all, must not lose its DAX device for want of memory. `dax_hosts` is an xarray by the address of the
+/// disk, and each disk is far from the next: an entry is some ten nodes, which go with it. So there is
+/// another one beside it, within the same node. Nobody finds that: who looks has the address of a disk.
+///
+/// # Invariants
+///
+/// `beside` is an entry of `dax_hosts` that belongs to this.
+pub(crate) struct Room {
+    beside: *mut bindings::gendisk,
+}
+
+// SAFETY: The pointer is never followed, and the entry may be removed on any thread.
+unsafe impl Send for Room {}
+// SAFETY: As above; there are no methods on a shared value.
+unsafe impl Sync for Room {}
+
+impl Room {
+    /// Makes room for `disk`; `device` is one of its own. `ENOMEM`. May sleep.
+    pub(crate) fn new(disk: &Disk, device: &DaxDevice) -> Result<Self> {
+        let beside = disk.as_raw().wrapping_byte_add(1);
+        // SAFETY: `device` is valid by its invariant, and is not looked at before the entry is removed;
+        // the address of a disk is only used as a key.
+        to_result(unsafe { bindings::dax_add_host(device.as_raw(), beside) })?;
+        // INVARIANT: Just added. A disk is larger than a byte, so nobody else has this address.
+        Ok(Self { beside })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // SAFETY: As in `new()`; by the type invariant the entry is ours.
+        unsafe { bindings::dax_remove_host(self.beside) };
     }
 }
 
