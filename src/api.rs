@@ -288,19 +288,21 @@ unsafe extern "C" fn dax_holder_report(
         }
         // SAFETY: By this function's contract.
         let (shim, _, window) = unsafe { find(bdev) }?;
-        let mut failed = KVVec::with_capacity(nr, GFP_KERNEL)?;
+        // Without memory for a list they are looked at all the same: what is wrong is refused.
+        let mut failed = KVVec::with_capacity(nr, GFP_KERNEL).ok();
         // SAFETY: By this function's contract there are `nr` of them.
         for range in unsafe { core::slice::from_raw_parts(ranges, nr) } {
             let range = part(range.offset, range.len, window.len())?;
-            failed.push(
-                range.shift_up(window.start(), PAGE_SIZE as u64)?,
-                GFP_KERNEL,
-            )?;
+            let range = range.shift_up(window.start(), PAGE_SIZE as u64)?;
+            if let Some(failed) = &mut failed {
+                // There is room.
+                failed.push(range, GFP_KERNEL)?;
+            }
         }
         if shim.clients().is_calling() {
             return Err(EDEADLK);
         }
-        let failed = RangeSet::from_unsorted(failed);
+        let failed = failed.map(RangeSet::from_unsorted);
         let done = Shim::fail(shim.as_arc_borrow(), Source::Reported, failed)?;
         if let Some(handled) = ptr::NonNull::new(handled) {
             // SAFETY: By this function's contract it may be written.

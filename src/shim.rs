@@ -329,20 +329,34 @@ impl Shim {
         }
     }
 
-    /// Runs the failure of `ranges`, whichever way it was reported, to its end.
+    /// Runs the failure of `ranges`, whichever way it was reported, to its end. `None`: there was no
+    /// memory to list them; then, as without memory in here, it is the failure of the whole disk.
     ///
-    /// `ESHUTDOWN`: the disk is going; `ENOMEM`: nothing has happened.
+    /// `ESHUTDOWN`: the disk is going.
     pub(crate) fn fail(
         this: ArcBorrow<'_, Self>,
         source: Source,
-        ranges: RangeSet,
+        ranges: Option<RangeSet>,
     ) -> Result<Done> {
-        let ranges = Arc::new(ranges, GFP_KERNEL)?;
+        let ranges = ranges.and_then(|ranges| Arc::new(ranges, GFP_KERNEL).ok());
         let handling = this.handling.lock();
         if this.state() == State::Removing || this.state() == State::Detached {
             return Err(ESHUTDOWN);
         }
+        let ranges = ranges.unwrap_or_else(|| {
+            pr_warn!(
+                "{}: no memory: the whole disk is closed\n",
+                this.disk.name().as_str()
+            );
+            this.all_of_it()
+        });
         Ok(this.run(&handling, Kind::Failure, source, ranges))
+    }
+
+    /// Closes the gate, since it cannot be said for what. Returns the ranges of the event that comes of it.
+    fn all_of_it(&self) -> Arc<RangeSet> {
+        self.gate.close();
+        self.whole.clone()
     }
 
     /// Runs an event: closes the gate, tells the holders, keeps the books. Under `handling`.
@@ -562,10 +576,7 @@ impl Shim {
             return Pending::Handled;
         }
         let ranges = ranges.and_then(|ranges| Arc::new(ranges, GFP_KERNEL).ok());
-        let ranges = ranges.unwrap_or_else(|| {
-            this.gate.close();
-            this.whole.clone()
-        });
+        let ranges = ranges.unwrap_or_else(|| this.all_of_it());
         this.run(&handling, Kind::Failure, Source::MemoryFailure, ranges);
         Pending::Handled
     }

@@ -220,14 +220,14 @@ bool dax_holder_next_range(struct dax_holder_client *client, struct dax_holder_r
  * @handled: is filled if not NULL
  *
  * One event for all of them. When it returns, every holder has answered or was given up on, and no
- * process can reach the ranges.
+ * process can reach the ranges. Without memory to list them, it is the failure of the whole disk.
  *
  * Context: process context; sleeps for as long as the holders take.
  *
  * Return: 0 once the event was handled, whatever the holders have answered; -EINVAL (no range, or
  * one of no length), -ERANGE (beyond the end of @bdev), -E2BIG, -ENODEV (not a disk that dax_holder is
  * attached to), -ESHUTDOWN (it is being removed or detached), -EDEADLK (from the callback of a holder
- * of the same disk), -ENOMEM. On error nothing has happened.
+ * of the same disk). On error nothing has happened.
  */
 int dax_holder_report(struct block_device *bdev, const struct dax_holder_range *ranges, size_t nr,
 		      struct dax_holder_handled *handled);

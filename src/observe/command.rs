@@ -56,20 +56,26 @@ impl From<Refusal> for Error {
 /// Reads a list of ranges of a disk of `size` bytes.
 ///
 /// The first offending item decides how a list is refused, except that a text of more than
-/// [`MAX_TEXT`] bytes is not looked at.
+/// [`MAX_TEXT`] bytes is not looked at. `ENOMEM`: there was no memory for a list in which nothing is wrong.
 pub(crate) fn parse(text: &[u8], size: u64) -> Result<RangeSet, Refusal> {
     let refuse = |at, (errno, reason)| Refusal { errno, reason, at };
     if text.len() > MAX_TEXT {
         return Err(refuse(MAX_TEXT, (E2BIG, "more than 131072 bytes of text")));
     }
     let mut set = RangeSet::new();
+    let mut no_memory = None;
     for (count, (at, item)) in items(text).enumerate() {
         if count == MAX_RANGES {
             return Err(refuse(at, (E2BIG, "more than 4096 ranges")));
         }
         let range = item_range(item, size).map_err(|why| refuse(at, why))?;
-        set.insert(range)
-            .map_err(|errno| refuse(at, (errno, "out of memory")))?;
+        // What is behind it may still be wrong.
+        if let Err(errno) = set.insert(range) {
+            no_memory = no_memory.or(Some(refuse(at, (errno, "out of memory"))));
+        }
+    }
+    if let Some(refusal) = no_memory {
+        return Err(refusal);
     }
     if set.is_empty() {
         return Err(refuse(0, (EINVAL, "no range")));

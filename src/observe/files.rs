@@ -140,25 +140,46 @@ fn text(reader: &mut UserSliceReader, limit: usize) -> Result<KVVec<u8>> {
     Ok(text)
 }
 
+/// Reads the list that was written to inject. `None`: there is no memory for it.
+fn list(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result<Option<RangeSet>> {
+    /// Texts of so many bytes need no memory: what fails for want of it fails with a word, too.
+    const SHORT: usize = 128;
+
+    let disk = shim.disk();
+    let mut short = [0; SHORT];
+    let long;
+    let read = match short.get_mut(..reader.len()) {
+        Some(text) => reader.read_slice(text).map(|()| &*text),
+        None => match text(reader, command::MAX_TEXT) {
+            Ok(text) => {
+                long = text;
+                Ok(&*long)
+            }
+            Err(e) => Err(e),
+        },
+    };
+    let text = read.inspect_err(|e| {
+        let why = if *e == E2BIG {
+            "too much text"
+        } else {
+            "text that cannot be read"
+        };
+        pr_info!("{}: injection refused: {why}\n", disk.name().as_str());
+    })?;
+    match command::parse(text, disk.bytes()) {
+        Ok(ranges) => Ok(Some(ranges)),
+        Err(refusal) if refusal.errno == ENOMEM => Ok(None),
+        Err(refusal) => {
+            pr_info!("{}: injection refused: {refusal}\n", disk.name().as_str());
+            Err(refusal.errno)
+        }
+    }
+}
+
 fn inject(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result {
     // As for the attributes. Before the text is copied, and without a line in the log.
     may_administrate()?;
-    let disk = shim.disk();
-    let ranges = text(reader, command::MAX_TEXT)
-        .inspect_err(|e| {
-            let why = if *e == E2BIG {
-                "too much text"
-            } else {
-                "text that cannot be read"
-            };
-            pr_info!("{}: injection refused: {why}\n", disk.name().as_str());
-        })
-        .and_then(|text| {
-            command::parse(&text, disk.bytes()).map_err(|refusal| {
-                pr_info!("{}: injection refused: {refusal}\n", disk.name().as_str());
-                refusal.errno
-            })
-        })?;
+    let ranges = list(shim, reader)?;
     // What the holders answered is in the holders file; the write itself was handled.
     Shim::fail(shim.as_arc_borrow(), Source::Injected, ranges).map(|_| ())
 }
