@@ -55,7 +55,10 @@ impl Holder for Mapper<'_> {
     fn notify_failure(self, told: &Told) -> (Report, Option<Left>) {
         let mut unreleased = match Unreleased::new(self.0, told.kind) {
             Ok(unreleased) => unreleased,
-            Err(e) => return (Report::of(Err(e)), Some(Left::Unlisted)),
+            Err(e) => {
+                stop(&self.0.disk);
+                return (Report::of(Err(e)), Some(Left::Unlisted));
+            }
         };
         match unreleased.try_now() {
             Ok(()) => (Report::of(Ok(())), None),
@@ -65,6 +68,15 @@ impl Holder for Mapper<'_> {
             }
         }
     }
+}
+
+/// The emergency without memory: nobody can be made to let go of `disk`, and nobody is listed.
+pub(crate) fn stop(disk: &Disk) {
+    pr_warn!(
+        "{}: no memory: its I/O ends here, the memory stays\n",
+        disk.name().as_str()
+    );
+    disk.mark_dead();
 }
 
 /// A stacked disk that has not let go of the memory yet. The worker has the agent try again.
