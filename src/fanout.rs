@@ -23,7 +23,10 @@ use crate::{
     fronts::Fronts,
     gate::Gate,
     holders::{
-        device_mapper::Mapper,
+        device_mapper::{
+            self,
+            Mapper, //
+        },
         filesystem::{
             Access,
             Filesystem, //
@@ -48,6 +51,7 @@ use crate::{
         Row, //
     },
     stack::{
+        self,
         Layer,
         Stack, //
     },
@@ -124,7 +128,7 @@ pub(crate) struct Site<'a> {
     pub(crate) registry: &'a Mutex<Registry>,
     /// Who has registered.
     pub(crate) clients: &'a Clients,
-    /// What is stacked on the disk; `None`: there was no memory to look.
+    /// What is stacked on the disk; `None`: there was no memory to look, and the event is all of it.
     pub(crate) stack: Option<&'a Stack>,
     /// Stacked disks that are being waited for already.
     pub(crate) unreleased: &'a Mutex<KVec<Unreleased>>,
@@ -241,6 +245,9 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
         } else {
             stack.bottom_up().for_each(|layer| telling.layer(layer));
         }
+    } else {
+        let top_down = event.kind == Kind::Removal;
+        stack::each_above(site.disk, top_down, |upper| telling.unknown_layer(upper));
     }
     for device in site.disk.block_devices() {
         telling.device(device);
@@ -310,6 +317,44 @@ impl Telling<'_> {
         }
     }
 
+    /// Who is on a layer, and the layer itself, if there is no memory to look what it is made of. Then
+    /// the event is all of the disk.
+    fn unknown_layer(&mut self, upper: &Disk) {
+        let removal = self.event.kind == Kind::Removal;
+        let dax = DaxDevice::of_disk(upper).is_some();
+        if !dax && !removal {
+            self.stop(upper);
+        }
+        let access = match (dax, removal) {
+            (true, _) => Access::Direct,
+            (false, true) => Access::Cached,
+            (false, false) => Access::CutOff,
+        };
+        for device in upper.block_devices().filter(BlockDevice::claimed) {
+            self.file_system(&Place::somewhere_on(device, self.site.disk), access);
+        }
+        if !dax && removal {
+            self.stop(upper);
+        }
+    }
+
+    /// A layer that may have mapped the memory, and cannot be made to let go. A removal waits until
+    /// nobody has claimed the disk.
+    fn stop(&mut self, upper: &Disk) {
+        device_mapper::stop(upper);
+        let answer = Answer {
+            report: Report::of(Err(ENOMEM)),
+            state: HolderState::Stuck,
+            left: Some(Left::Unlisted),
+        };
+        let window = Range::whole(self.site.disk.bytes());
+        self.book(
+            Row::fresh(*upper.name(), Name::new("stopped"), window),
+            answer,
+            0,
+        );
+    }
+
     /// Who is on a block device of the disk.
     fn device(&mut self, device: BlockDevice) {
         let Some(place) = Place::of(device) else {
@@ -321,15 +366,14 @@ impl Telling<'_> {
         {
             return;
         }
-        match self.site.stack {
-            Some(stack) if stack.on(&place.device.name()).is_some() => {}
-            // A user of the memory has a front. A program that has merely opened the disk for
-            // itself, as ndctl does to unbind it, must not be waited for: it waits for us.
-            _ if !place.device.claimed() || !self.site.fronts.in_use() => {}
-            // Not knowing who it is: tell him when we do.
-            None if self.event.kind == Kind::Failure => self.unsettled(&place, ENOMEM),
-            // Or whoever it is: the memory stays until he has closed the device.
-            _ => self.tell(Stranger(place.device.get()), &place, 0, Self::generic),
+        let is_below = match self.site.stack {
+            Some(stack) => stack.on(&place.device.name()).is_some(),
+            None => stack::is_below(self.site.disk, &place.device),
+        };
+        // A user of the memory has a front. A program that has merely opened the disk for itself, as
+        // ndctl does to unbind it, must not be waited for: it waits for us.
+        if !is_below && place.device.claimed() && self.site.fronts.in_use() {
+            self.tell(Stranger(place.device.get()), &place, 0, Self::generic);
         }
     }
 
@@ -509,7 +553,7 @@ impl Telling<'_> {
         let hull = hull.unwrap_or(Range::whole(place.window.len()));
         let (report, mut left) = holder.notify_failure(&Told::new(self.event, hull));
         if let Some(Left::Pins(stuck)) = &mut left {
-            stuck.quiet = place.layer.is_none().then_some(place.window);
+            stuck.quiet = place.is_direct().then_some(place.window);
         }
         let state = if left.is_some() || report.result.is_err() {
             HolderState::Stuck

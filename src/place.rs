@@ -10,7 +10,10 @@ use crate::{
         RangeSet, //
     },
     stack::Layer,
-    sys::block::BlockDevice, //
+    sys::block::{
+        BlockDevice,
+        Disk, //
+    }, //
 };
 use kernel::prelude::*;
 
@@ -20,6 +23,8 @@ pub(crate) struct Place<'a> {
     /// The bytes of the disk under it; of a layer, the smallest range that covers them.
     pub(crate) window: Range,
     pub(crate) layer: Option<&'a Layer>,
+    /// On a layer that there was no memory to look at: what is under it may be all of the disk.
+    pub(crate) unknown: bool,
 }
 
 impl<'a> Place<'a> {
@@ -30,7 +35,18 @@ impl<'a> Place<'a> {
             device,
             window,
             layer: None,
+            unknown: false,
         })
+    }
+
+    /// A block device of a disk that is stacked on `disk`, nobody knows where.
+    pub(crate) fn somewhere_on(device: BlockDevice, disk: &Disk) -> Self {
+        Self {
+            device,
+            window: Range::whole(disk.bytes()),
+            layer: None,
+            unknown: true,
+        }
     }
 
     /// A block device of `layer`.
@@ -40,6 +56,7 @@ impl<'a> Place<'a> {
             device,
             window,
             layer: Some(layer),
+            unknown: false,
         })
     }
 
@@ -65,9 +82,15 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Returns whether nothing but DAX accesses reach the disk through it.
+    /// Returns whether nothing but DAX accesses reach the disk through it, and what it has of the disk
+    /// is known.
     pub(crate) fn is_dax(&self) -> bool {
-        self.layer.is_none_or(|layer| layer.dax)
+        !self.unknown && self.layer.is_none_or(|layer| layer.dax)
+    }
+
+    /// Returns whether it is a block device of the disk itself.
+    pub(crate) fn is_direct(&self) -> bool {
+        !self.unknown && self.layer.is_none()
     }
 
     /// Returns whether a part of it is on another disk.

@@ -321,6 +321,19 @@ impl Shim {
             .ok()
     }
 
+    /// As [`Shim::stack`], more patient: an event that has to do without takes more down than has failed.
+    fn stack_for_event(&self, ranges: &RangeSet) -> Option<Stack> {
+        const TRIES: u32 = 5;
+        const STEP_MS: u32 = 10;
+
+        (0..TRIES).find_map(|tried| {
+            if tried > 0 {
+                sleep_ms(STEP_MS);
+            }
+            self.stack(ranges)
+        })
+    }
+
     /// Has the worker look.
     fn kick(this: ArcBorrow<'_, Self>) {
         if let Some(queue) = work::events() {
@@ -369,7 +382,7 @@ impl Shim {
     ) -> Done {
         let begun = Instant::<Monotonic>::now();
         let _noio = NoIo::new();
-        let event = Event {
+        let mut event = Event {
             seq: self.sequence.fetch_add(1, ordering::Relaxed) + 1,
             kind,
             source,
@@ -390,7 +403,12 @@ impl Shim {
         }
         trace::gate_closed(disk, event.seq, event.ranges.bytes());
         self.grace.wait();
-        let stack = self.stack(&event.ranges);
+        let stack = self.stack_for_event(&event.ranges);
+        if stack.is_none() && kind == Kind::Failure {
+            // Whose bytes these are is not known.
+            event.ranges = self.all_of_it();
+            self.grace.wait();
+        }
         let outcome = fanout::run(
             &Site {
                 disk: &self.disk,

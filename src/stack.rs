@@ -222,6 +222,52 @@ impl Stack {
     }
 }
 
+/// How many levels are looked through without memory.
+const MOST_LEVELS: usize = 8;
+
+/// Returns on which level above `disk` the disk `upper` is, by the longest way; 0: it is not.
+fn level(disk: &Disk, upper: &Disk, most: usize) -> usize {
+    let mut level = 0;
+    if most == 0 {
+        return level;
+    }
+    for device in disk.block_devices().filter(BlockDevice::claimed) {
+        for (next, _) in stacking::above(disk, &device) {
+            let found = if next.is(upper) {
+                1
+            } else {
+                match self::level(&next, upper, most - 1) {
+                    0 => 0,
+                    more => more + 1,
+                }
+            };
+            level = level.max(found);
+        }
+    }
+    level
+}
+
+/// Calls `f` with every disk that is stacked on `disk`, the lowest first or the highest, without memory:
+/// when there is none for a [`Stack`]. Looks at every disk of the machine, often. Sleeps.
+pub(crate) fn each_above(disk: &Disk, top_down: bool, mut f: impl FnMut(&Disk)) {
+    for turn in 1..=MOST_LEVELS {
+        let now = if top_down {
+            MOST_LEVELS + 1 - turn
+        } else {
+            turn
+        };
+        let is_now = |upper: &Disk| level(disk, upper, MOST_LEVELS) == now;
+        for upper in stacking::every(disk).filter(is_now) {
+            f(&upper);
+        }
+    }
+}
+
+/// Returns whether a disk is stacked on `device`, a part of `disk`. Takes no memory. Sleeps.
+pub(crate) fn is_below(disk: &Disk, device: &BlockDevice) -> bool {
+    stacking::above(disk, device).next().is_some()
+}
+
 impl Layer {
     /// A device in more pieces than this is taken to consist of all that is under it: looking at each
     /// would take longer than the sweep of its file system. Striped in chunks of 64 KiB it has 64 GiB.

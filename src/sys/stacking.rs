@@ -58,21 +58,82 @@ impl Drop for Stacking {
 /// their `open_mutex`, one at a time. Sleeps.
 pub(crate) fn above<'a>(lower_disk: &'a Disk, lower: &'a BlockDevice) -> Above<'a> {
     Above {
-        lower_disk,
         lower,
-        place: ptr::null_mut(),
+        walk: Walk::new(lower_disk),
     }
 }
 
-/// The iterator of [`above`].
+/// Returns every disk of the machine; `any` is one of them. Sleeps.
+pub(crate) fn every(any: &Disk) -> Every<'_> {
+    Every(Walk::new(any))
+}
+
+/// A walk over the disks of the machine.
 ///
 /// # Invariants
 ///
 /// `place` is NULL, or a disk to which this owns a reference.
-pub(crate) struct Above<'a> {
-    lower_disk: &'a Disk,
-    lower: &'a BlockDevice,
+struct Walk<'a> {
+    any: &'a Disk,
     place: *mut bindings::gendisk,
+}
+
+impl<'a> Walk<'a> {
+    fn new(any: &'a Disk) -> Self {
+        // INVARIANT: NULL.
+        Self {
+            any,
+            place: ptr::null_mut(),
+        }
+    }
+
+    /// Goes to the next disk, which stays for as long as the walk stays there.
+    fn step(&mut self) -> Option<NonNull<bindings::gendisk>> {
+        // INVARIANT: The call puts the old reference and returns a new one.
+        // SAFETY: The disk is valid by its invariant, `place` by ours.
+        self.place = unsafe { bindings::dh_next_disk(self.any.as_raw(), self.place) };
+        NonNull::new(self.place)
+    }
+}
+
+impl Drop for Walk<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = NonNull::new(self.place) {
+            // SAFETY: By the type invariant we own the reference, which the disk takes over.
+            drop(unsafe { Disk::from_raw(place) });
+        }
+    }
+}
+
+/// Takes a reference to a disk that a walk is at.
+///
+/// # Safety
+///
+/// `disk` must be valid.
+unsafe fn take(disk: NonNull<bindings::gendisk>) -> Disk {
+    // SAFETY: By this function's contract; the reference that is taken is for the `Disk`.
+    unsafe {
+        bindings::dh_disk_get(disk.as_ptr());
+        Disk::from_raw(disk)
+    }
+}
+
+/// The iterator of [`every`].
+pub(crate) struct Every<'a>(Walk<'a>);
+
+impl Iterator for Every<'_> {
+    type Item = Disk;
+
+    fn next(&mut self) -> Option<Disk> {
+        // SAFETY: The walk keeps it.
+        self.0.step().map(|disk| unsafe { take(disk) })
+    }
+}
+
+/// The iterator of [`above`].
+pub(crate) struct Above<'a> {
+    lower: &'a BlockDevice,
+    walk: Walk<'a>,
 }
 
 impl Iterator for Above<'_> {
@@ -80,30 +141,15 @@ impl Iterator for Above<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            // INVARIANT: The call puts the old reference and returns a new one.
-            // SAFETY: The disk is valid by its invariant, `place` by ours.
-            self.place = unsafe { bindings::dh_next_disk(self.lower_disk.as_raw(), self.place) };
-            let upper = NonNull::new(self.place)?;
-            // SAFETY: Both are valid by their invariants.
+            let upper = self.walk.step()?;
+            // SAFETY: Both are valid: the walk keeps the one, the other by its invariant.
             let link = unsafe { bindings::dh_stacking(upper.as_ptr(), self.lower.as_raw()) };
             if let Some(link) = NonNull::new(link) {
-                // SAFETY: Valid; the reference that is taken is for the `Disk`.
-                let disk = unsafe {
-                    bindings::dh_disk_get(upper.as_ptr());
-                    Disk::from_raw(upper)
-                };
+                // SAFETY: The walk keeps it.
+                let disk = unsafe { take(upper) };
                 // INVARIANT: The call took a reference for us.
                 return Some((disk, Stacking { link }));
             }
-        }
-    }
-}
-
-impl Drop for Above<'_> {
-    fn drop(&mut self) {
-        if let Some(place) = NonNull::new(self.place) {
-            // SAFETY: By the type invariant we own the reference, which the disk takes over.
-            drop(unsafe { Disk::from_raw(place) });
         }
     }
 }
