@@ -81,8 +81,11 @@ impl Stuck {
         }
     }
 
-    /// Keeps `inode`. Without memory for it, says so: its eviction will wait for the pins.
+    /// Keeps `inode`, once. Without memory for it, says so: its eviction will wait for the pins.
     fn keep(&mut self, inode: &Inode) {
+        if self.inodes.iter().any(|known| known.is(inode)) {
+            return;
+        }
         if self.inodes.push(inode.get(), GFP_KERNEL).is_err() {
             pr_warn!(
                 "{}: no memory to keep pinned inode {}\n",
@@ -167,8 +170,9 @@ impl Filesystem {
         }
         // Write back and shut down, as del_gendisk() will once more, in vain.
         self.device.mark_dead();
-        // A pinned inode is in the list already.
-        let swept = self.walk(&mut Stuck::new(self.name()), Inode::sweep);
+        // Most that are pinned are in the list already; but a page may be referenced for a moment, by
+        // who looks whether it is still mapped, and then be seen by this one only.
+        let swept = self.walk(stuck, Inode::sweep);
         Report {
             inodes: unmapped.inodes.max(swept.inodes),
             pages: unmapped.pages.max(swept.pages),
@@ -184,7 +188,7 @@ impl Filesystem {
         // After a failure the entries of its files stay until it is unmounted, or until the disk goes:
         // the memory is there, and nobody reaches it. To take them out would take as long again.
         if kind != Kind::Failure {
-            self.walk(&mut Stuck::new(self.name()), Inode::sweep);
+            report.pins = report.pins.max(self.walk(stuck, Inode::sweep).pins);
         }
         report.result = down;
         report

@@ -178,6 +178,11 @@ impl Inode {
         }
     }
 
+    /// Returns whether `other` is the same inode.
+    pub(crate) fn is(&self, other: &Inode) -> bool {
+        self.0 == other.0
+    }
+
     /// Returns the inode number.
     pub(crate) fn number(&self) -> u64 {
         // SAFETY: Valid by the type invariant.
