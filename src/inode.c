@@ -120,8 +120,8 @@ unsigned long dh_inode_unmap(struct inode *inode, bool *pinned)
 	return pages;
 }
 
-/* 16 MiB: the entries of one step are deleted with interrupts off (fs/dax.c). */
-#define DROP_STEP_PAGES (SZ_16M >> PAGE_SHIFT)
+/* 4 MiB: the entries of one step are deleted with interrupts off (fs/dax.c), 450 instructions each. */
+#define DROP_STEP_PAGES (SZ_4M >> PAGE_SHIFT)
 
 /*
  * After dh_inode_unmap(), takes the file's memory out of the DAX tree, in steps; the parts with
