@@ -25,6 +25,7 @@ SURPRISE=/sys/module/surprise/parameters/fire
 CORRUPT=/sys/kernel/debug/hwpoison/corrupt-pfn
 ORIGIN_MIB=320
 PLACES=4
+VISITED_MIB=16			# a file system that is mounted for a moment only, again and again
 shopt -s extglob
 CYCLE=0
 BOOK=$TMP/book
@@ -57,7 +58,6 @@ counts() {
 	local pair
 	for pair in $("$BIN/soak" counts "$BOOK"); do COUNT[${pair%%=*}]=${pair#*=}; done
 }
-mib() { printf '%d.%d' $(($1 / MIB)) $(($1 % MIB * 10 / MIB)); }
 
 # beat WHAT: what is being done; the watchdog looks for changes.
 BEATS=0
@@ -91,7 +91,7 @@ step() {
 failed() {
 	local f
 	echo "FAILED in cycle $CYCLE ($SAID): $1"
-	tail -n 40 "$TMP/out"
+	tail -n 100 "$TMP/out"
 	for f in "$TMP"/work[0-9]; do [ ! -e "$f" ] || sed "s/^/${f##*/}: /" "$f"; done
 	for f in "$G"/{barrier,holders,events} $S/last_event; do
 		echo "$f:"
@@ -118,9 +118,9 @@ result() {
 	[ "$1" = passed ]
 	exit
 }
-NAMES=(cycles file_systems mounts acknowledged_bytes fsyncs msyncs sync_stores verified_bytes read_bytes
-	truncates punches unlinks forks pins frames ranged all removals surprises calm table_changes registrations
-	storms attachments loads refusals fscks sigbus errors lost_bytes splats leaks)
+NAMES=(cycles file_systems mounts visits acknowledged_bytes fsyncs msyncs sync_stores verified_bytes read_bytes
+	truncates punches unlinks forks pins frames ranged all native removals races surprises calm table_changes
+	registrations storms attachments loads refusals fscks sigbus errors lost_bytes splats leaks)
 
 # ---------------------------------------------------------------------------------- the places
 
@@ -139,7 +139,7 @@ with() {	# with STATE: the places in it
 #   linear	on a dm-linear of two pieces that are swapped
 #   cache	on a dm-writecache with its cache there; extents: in two pieces, so it is vmapped
 layout() {
-	local i=0 kind sizes=() size start len
+	local i kind sizes=()
 	KIND=("$@") DISK=() STATE_OF=() FEATURES=()
 	for kind; do
 		case $kind in
@@ -148,7 +148,9 @@ layout() {
 		*) sizes+=(304) ;;
 		esac
 	done
-	partitions "${sizes[@]}" || return
+	partitions "${sizes[@]}" $VISITED_MIB || return
+	VISITED=${DEV}p$((${#sizes[@]} + 1))
+	mkfs.ext4 -q -F -b 4096 "$VISITED" || return
 	for i in "${!KIND[@]}"; do
 		local p=P$((i + 1)) start=START$((i + 1)) len=LEN$((i + 1))
 		PART[i]=${!p} AT[i]=${!start} LEN[i]=${!len} M[i]=$TMP/m$i STATE_OF[i]=off
@@ -178,7 +180,7 @@ made() {
 }
 # As many as there is room for.
 new_layout() {
-	local room=1016 n kinds=() cached=
+	local room=$((1016 - VISITED_MIB)) n kinds=() cached=
 	rnd $PLACES
 	n=$((R + 1))
 	while ((${#kinds[@]} < n && room >= 160)); do
@@ -236,11 +238,18 @@ up() {
 	rnd 1000000
 	start "work$1" "$BIN/soak" work "$BOOK" "$1" "${M[$1]}" $R ${DAX[$1]} && STATE_OF[$1]=up
 }
-# over PLACE told|taken: its processes end for that reason, all of them.
+# over PLACE told|taken|either: its processes end for that reason, all of them.
 over() {
+	local how=$2
 	beat "over $1"
-	[ "$2" = taken ] || kill -TERM "${PID[work$1]}"
-	ended "work$1" && [[ $(<"$TMP/work$1") == *"ENDED $2" ]] || { echo "${KIND[$1]} was not $2:"; cat "$TMP/work$1"; return 1; }
+	[ "$how" = taken ] || kill -TERM "${PID[work$1]}"
+	[ "$how" != either ] || how='@(told|taken|taken in part)'
+	# shellcheck disable=SC2053
+	ended "work$1" && [[ $(<"$TMP/work$1") == *"ENDED "$how ]] || {
+		echo "${KIND[$1]} was not $2:"
+		cat "$TMP/work$1"
+		return 1
+	}
 }
 away() {
 	beat "away $1"
@@ -294,6 +303,7 @@ registered() {
 	local at len how
 	rnd $((SIZE / 4096)) && at=$((R * 4096))
 	rnd $(((SIZE - at) / 4096)) && len=$((R * 4096 + 4096))
+	FROM[HOLDERS]=$at BEHIND[HOLDERS]=$((at + len))
 	pick "priority=-1" "priority=0" "priority=0 answer=-95" "priority=1 answer=-95" && how=$PICK
 	pick "" "" delay=20
 	add name=soak$HOLDERS "disk=$DEV" offset=$at len=$len $how $PICK && count registrations && did register
@@ -308,6 +318,32 @@ no_holders() {
 	awk '$1 == "#" { for (i = 2; i <= NF; i++) at[$i] = i - 1 }
 		$1 != "#" && $at["wrong"] + $at["doubled"] { print; bad = 1 }
 		END { exit bad }' $H/state && remove && test_module unload holder_test && HOLDERS=
+}
+
+# A file system that comes and goes. Whether it can be mounted just now is nobody's concern.
+visitor() {
+	while [ -e "$TMP/visits" ]; do
+		mount -o dax=always "$VISITED" "$TMP/v" || { nap 0.1; continue; }
+		: >"$TMP/v/f"
+		umount "$TMP/v" && printf . >>"$TMP/visited"
+	done >/dev/null 2>&1
+	! mountpoint -q "$TMP/v" || umount "$TMP/v"
+}
+visit() {
+	mkdir -p "$TMP/v"
+	: >"$TMP/visits"
+	: >"$TMP/visited"
+	visitor &
+	PID[visitor]=$!
+	did visitor
+}
+visited() {
+	[ -n "${PID[visitor]:-}" ] || return 0
+	rm -f "$TMP/visits"
+	ended visitor || return
+	local visits
+	visits=$(<"$TMP/visited")
+	count visits ${#visits}
 }
 
 # Somebody who goes on and on, whatever happens to the disk; what he does may fail.
@@ -342,12 +378,25 @@ meddled() {
 
 # -------------------------------------------------------------------------------------- events
 
-# touched OFFSET LENGTH: HIT has also the places that lie there.
+# touched OFFSET LENGTH: HIT has also the places that lie there, HEARD the registered holders.
 touched() {
 	local i
 	with up
 	for i in "${WITH[@]}"; do (($1 < AT[i] + LEN[i] && AT[i] < $1 + $2)) && HIT[i]=$i; done
+	for ((i = 1; i <= ${HOLDERS:-0}; i++)); do (($1 < BEHIND[i] && FROM[i] < $1 + $2)) && HEARD[i]=$i; done
 	:
+}
+# All that were touched have been called, a cache with what is on it, and have let go.
+answered() {
+	local i holders=${#HEARD[@]}
+	# XFS may answer with an error, a mount be under way.
+	[ $POLICY = shutdown ] && [ -z "${PID[visitor]:-}" ] || return 0
+	is result "$(event result)" 0 || return
+	with down
+	# Who is down may be told again, or not.
+	((${#WITH[@]} == 0)) || return 0
+	for i in "${HIT[@]}"; do holders=$((holders + (${#DAX[i]} ? 1 : 2))); done
+	is holders "$(event holders)" $holders
 }
 # Anywhere, or within one place.
 ranges() {
@@ -356,7 +405,7 @@ ranges() {
 	WHAT=
 	! chance 2 || { pick "${!KIND[@]}" && from=${AT[PICK]} size=${LEN[PICK]}; }
 	rnd 6
-	did "$((R + 1)) ranges"
+	did "$((R + 1)) range(s)"
 	for ((n = R; n >= 0; n--)); do
 		pick 4096 4096 65536 1048576 && len=$PICK
 		rnd $(((size - len) / 4096)) && at=$((from + R * 4096))
@@ -371,20 +420,26 @@ quiet() {
 	local i
 	for i in "${HIT[@]}"; do [ -n "${DAX[i]}" ] || over "$i" told || return; done
 }
+# With the policy native XFS goes on, without what has failed.
+taken_or_not() { [ "$POLICY ${FS[$1]}" = "native xfs" ] && echo either || echo taken; }
 taken() {
 	local i
 	for i in "${HIT[@]}"; do
-		[ -z "${DAX[i]}" ] || over "$i" taken || return
+		[ -z "${DAX[i]}" ] || over "$i" "$(taken_or_not "$i")" || return
 		STATE_OF[i]=down
 	done
 	with up
 	for i in "${WITH[@]}"; do
-		! gone "${PID[work$i]}" || { echo "${KIND[i]} was not touched, but has ended:"; cat "$TMP/work$i"; return 1; }
+		! gone "${PID[work$i]}" || {
+			echo "${KIND[i]} was not touched, but has ended:"
+			cat "$TMP/work$i"
+			return 1
+		}
 	done
 }
 failure() {
-	HIT=()
-	pick ranges ranges ranges ranges all frame
+	HIT=() HEARD=()
+	pick ranges ranges ranges all frame frame
 	case $PICK in
 	ranges) ranges ;;
 	all) WHAT=all && touched 0 $SIZE && count all && did all ;;
@@ -392,7 +447,7 @@ failure() {
 		frame
 		return ;;
 	esac
-	quiet && inject "$WHAT" && is state "$(<$S/state)" failed && taken
+	quiet && inject "$WHAT" && is state "$(<$S/state)" failed && answered && taken
 }
 # memory_failure() of one page of a file. Its struct page remembers until the disk is removed.
 frame() {
@@ -434,12 +489,33 @@ all_away() {
 	with down
 	for i in "${WITH[@]}"; do away "$i" || return; done
 }
+# A failure at the same time, in a place that has no cache.
+race() {
+	local i some=()
+	with up
+	for i in "${WITH[@]}"; do [ -z "${DAX[i]}" ] || some+=("$i"); done
+	((${#some[@]})) && pick "${some[@]}" || return 0
+	i=$PICK
+	rnd $((LEN[i] / 4096))
+	wr "$G/inject" "$((AT[i] + R * 4096))+4096" >"$TMP/race" &
+	PID[race]=$!
+	did race && count races
+	rnd 10
+	nap 0.0$R
+}
+raced() {
+	[ -n "${PID[race]:-}" ] || return 0
+	wait_for 60 gone "${PID[race]}" || return
+	unset "PID[race]"
+	like inject "$(<"$TMP/race")" '@([0-9]*|ESHUTDOWN|ENOENT|EIO)'
+}
 removal() {
 	! chance 3 || meddle || return
+	! chance 3 || race || return
 	with up
 	local written_back=("${WITH[@]}")
-	unbind 100 && count removals && did removal && all_taken && meddled && all_away && bind_now && attached &&
-		on_origins "${written_back[@]}"
+	unbind 100 && count removals && did removal && all_taken && meddled && raced && visited && all_away &&
+		bind_now && attached && on_origins "${written_back[@]}"
 }
 # A removal that nobody has announced. What a cache has stays in it, as after a failure.
 surprise() {
@@ -447,13 +523,14 @@ surprise() {
 	with up
 	for i in "${WITH[@]}"; do [ -n "${DAX[i]}" ] || { over "$i" told && STATE_OF[i]=down; } || return; done
 	echo 1 >$SURPRISE && is answer "$(<$SURPRISE)" 0 && all_taken && count surprises && did surprise &&
-		all_away && unbind 100 && rmmod surprise && bind_now && attached
+		visited && all_away && unbind 100 && rmmod surprise && bind_now && attached
 }
 calm() {
-	all_told && all_away && count calm && did unmount || return
+	all_told && visited && all_away && count calm && did unmount || return
 	[ "$(<$S/state)" != failed ] || wait_for 60 cleared
 }
-# on_origins PLACE...: what a cache had is on its origin alone. Not if it was down before: then it has it still.
+# on_origins PLACE...: of these, what a cache had is on its origin alone. One that was down before the
+# removal has it still.
 on_origins() {
 	local i
 	for i; do
@@ -516,10 +593,15 @@ cycle() {
 	mark
 	((CYCLE > 1)) && ! chance 4 || step "new file systems" new_layout
 	! chance 6 || step "fsck" checked
-	pick removal removal removal removal removal removal surprise calm calm
+	pick removal removal removal removal removal surprise calm calm
 	ends=$PICK
+	pick shutdown shutdown shutdown native
+	POLICY=$PICK
+	[ $POLICY = shutdown ] || { count native && did native; }
+	step "policy" wr $S/policy $POLICY
 	[ $ends != surprise ] || step "the module of surprises" surprising
 	for n in "${!KIND[@]}"; do step "mount, verify, begin" up "$n"; done
+	! chance 3 || step "visitor" visit
 	for ((n = 0; n < 2; n++)); do
 		a_while 40
 		rnd 4
@@ -539,18 +621,22 @@ cycle() {
 	step "$ends" $ends
 	step "registered holders" no_holders
 	for ((n = 0; n < 2; n++)); do
-		pick : : : attachments loads idle_removal storm
+		pick : : : attachments loads loads idle_removal storm
 		step "$PICK" $PICK
 	done
 	step "kernel log, other disks" nothing_else
 	counts
-	printf 'cycle %d at %d:%02d: %s: %s; acknowledged %s MiB, verified %s MiB, lost %d\n' $CYCLE $((SECONDS / 60)) \
-		$((SECONDS % 60)) "${KIND[*]}" "$SAID" "$(mib "${COUNT[acknowledged_bytes]}")" "$(mib "${COUNT[verified_bytes]}")" "${COUNT[lost_bytes]}"
+	printf 'cycle %d at %d:%02d: %s: %s; acknowledged %d MiB, verified %d MiB, lost %d\n' $CYCLE $((SECONDS / 60)) \
+		$((SECONDS % 60)) "${KIND[*]}" "$SAID" $((COUNT[acknowledged_bytes] / MIB)) \
+		$((COUNT[verified_bytes] / MIB)) "${COUNT[lost_bytes]}"
 }
 surprising() { echo 0 >$S/attached && insmod "$MODULES/surprise.ko" "disk=$DEV" && echo 1 >$S/attached; }
 
 nothing_else() { no_splat && others_go_on || { count splats; return 1; }; }
-references() { is "references to the module" "$(</sys/module/$MODULE/refcnt)" "$(cat /sys/block/pmem*/dax_holder/attached | grep -c 1)"; }
+references() {
+	is "references to the module" "$(</sys/module/$MODULE/refcnt)" \
+		"$(cat /sys/block/pmem*/dax_holder/attached | grep -c 1)"
+}
 kmemleak() {
 	[ -e /sys/kernel/debug/kmemleak ] || return 0
 	# What was freed a moment ago is not looked at.
