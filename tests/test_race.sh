@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Eight threads fault at random pages while the event comes. Once it has returned, nobody holds a
-# mapping that works, and nobody gets a new one. ext4 alone would go on serving read faults.
+# mapping that works, and nobody gets a new one. ext4 alone would go on serving read faults. Then eight
+# threads write(2): they meet EIO and nothing else, also those who were about to repair what had failed.
 . "$(dirname "$0")/lib.sh"
 need_module
-plan 6
+plan 8
 
 ROUNDS=${ROUNDS:-${DEBUG:+4}}
 ROUNDS=${ROUNDS:-12}
@@ -42,6 +43,17 @@ removal() {
 		}
 	done
 }
+writers() {
+	local p=P$1 start=START$1 len=LEN$1 n
+	for ((n = 1; n <= ROUNDS; n++)); do
+		mnt "${!p}" "$TMP/$1" &&
+			"$BIN/writerace" "$TMP/$1" $THREADS "$G/inject" "${!start}+${!len}" $((RANDOM % 30000)) &&
+			umnt "$TMP/$1" && reset || {
+			echo "in round $n"
+			return 1
+		}
+	done
+}
 intact() {
 	for i in 1 2; do
 		local p=P$i
@@ -54,5 +66,7 @@ t "XFS: $ROUNDS failures under $THREADS faulting threads" failure 1
 t "ext4: $ROUNDS failures under $THREADS faulting threads" failure 2
 t "XFS: removals under $THREADS faulting threads" removal 1
 t "ext4: removals under $THREADS faulting threads" removal 2
+t "XFS: $ROUNDS failures under $THREADS threads that write" writers 1
+t "ext4: $ROUNDS failures under $THREADS threads that write" writers 2
 t "both files are intact" intact
 finish

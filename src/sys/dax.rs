@@ -651,6 +651,10 @@ impl<T: FrontOperations> Front<T> {
 
     /// `recovery_write` of a front. Returns the bytes written, 0 for none.
     ///
+    /// `address` is from a `direct_access` in the same read-side section, which was admitted. So this
+    /// access has begun, whoever refuses it since waits for it, and nobody is asked again: the core
+    /// would turn a refusal here into `EFAULT` for the caller of `write()`.
+    ///
     /// # Safety
     ///
     /// As for `direct_access`; `address` and `iter` are the caller's, for `bytes` bytes.
@@ -668,10 +672,6 @@ impl<T: FrontOperations> Front<T> {
             return 0;
         };
         let in_page = address as u64 % PAGE;
-        let pages = (in_page + bytes as u64).div_ceil(PAGE);
-        if !matches!(owner.admit(first as u64, pages, true), Ok(n) if n >= pages) {
-            return 0;
-        }
         // SAFETY: `lower` is valid by its invariant, the read lock is held by the core, and the
         // rest is the caller's.
         let done = unsafe {
