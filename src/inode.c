@@ -54,7 +54,8 @@ static void unmap_parts(struct work_struct *work)
 }
 
 #define UNMAP_PART SZ_64M
-#define UNMAP_HELPERS 15
+/* Looking for references is a fifth of it, one CPU at a time and with interrupts off: more would queue. */
+#define UNMAP_HELPERS 3
 /* What a second CPU must save to be worth the call. */
 #define UNMAP_WORTH (2 * NSEC_PER_MSEC)
 
@@ -111,7 +112,8 @@ unsigned long dh_inode_unmap(struct inode *inode, bool *pinned)
 	*pinned = unmap_all(mapping);
 	/*
 	 * A file system without ->shutdown (erofs) faults without the invalidate lock: its locked
-	 * entries have been waited for, now take away what those faults have mapped.
+	 * entries have been waited for, now take away what those faults have mapped. Behind a pinned
+	 * page they were not: whoever retries the inode does it again.
 	 */
 	if (!inode->i_sb->s_op->shutdown)
 		*pinned = unmap_all(mapping);
