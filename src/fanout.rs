@@ -235,6 +235,7 @@ pub(crate) fn run(site: &Site<'_>, event: &Event) -> Outcome {
         event,
         outcome: Outcome::new(),
         absorbed: RangeSet::new(),
+        stopped: false,
         supers: [const { None }; 16],
     };
     site.clients.mark(event);
@@ -263,6 +264,8 @@ struct Telling<'a> {
     outcome: Outcome,
     /// What registered holders have seen to, in bytes of the disk.
     absorbed: RangeSet,
+    /// A layer that may have mapped the memory was stopped, and is not remembered.
+    stopped: bool,
     /// Who was told. Held to the end, so that no other super block takes the address of one.
     supers: [Option<ActiveSuper>; 16],
 }
@@ -342,6 +345,7 @@ impl Telling<'_> {
     /// nobody has claimed the disk.
     fn stop(&mut self, upper: &Disk) {
         device_mapper::stop(upper);
+        self.stopped = true;
         let answer = Answer {
             report: Report::of(Err(ENOMEM)),
             state: HolderState::Stuck,
@@ -368,6 +372,8 @@ impl Telling<'_> {
         }
         let is_below = match self.site.stack {
             Some(stack) => stack.on(&place.device.name()).is_some(),
+            // Who waits for a layer that is not remembered is told under which device it is.
+            None if self.stopped && self.event.kind != Kind::Failure => false,
             None => stack::is_below(self.site.disk, &place.device),
         };
         // A user of the memory has a front. A program that has merely opened the disk for itself, as
