@@ -219,7 +219,8 @@ assemble() {
 dismantle() {
 	local d
 	for d in "dh_$1" "dh_${1}x"; do
-		[ ! -b "/dev/mapper/$d" ] || dm remove --retry "$d" || return
+		# An event holds the super blocks that it has told until all have been: so long they are open.
+		[ ! -b "/dev/mapper/$d" ] || wait_for 60 dm remove "$d" || return
 	done
 }
 mounted() {
