@@ -3,7 +3,8 @@
 # that no longer says BUG. For scripts/guest and for the suites (tests/lib.sh).
 #
 # The kernel has races of its own, most of which are known and do no harm. One is ours if any frame of
-# either stack, or the place an access was reordered to, is in a module of this folder.
+# either stack, or the place an access was reordered to, is in a module of this folder. Whom an interrupt
+# has interrupted says nothing.
 
 function said(line) { sub(/^\[ *[0-9]+\.[0-9]+\](\[ *[TC][0-9]+\])? ?/, "", line); return line }
 
@@ -23,7 +24,7 @@ function report(	i) {
 			print held[i]
 		}
 	}
-	n = ours = 0
+	n = ours = interrupt = interrupted = 0
 }
 
 { text = said($0) }
@@ -31,8 +32,14 @@ text ~ /^BUG: KCSAN: / { report() }
 text !~ /^BUG: KCSAN: / && !n { print; next }
 {
 	held[++n] = $0
-	if (part(text) && text ~ /\[(dax_holder|holder_[a-z_]+|slow_bind|surprise)\]/)
+	if (text ~ / bytes by .* on cpu [0-9]+:$/) {
+		interrupt = text ~ / by interrupt on cpu/
+		interrupted = 0
+	}
+	if (part(text) && !interrupted && text ~ /\[(dax_holder|holder_[a-z_]+|slow_bind|surprise)\]/)
 		ours = 1
+	if (interrupt && text ~ /^ +asm_(sysvec_|common_interrupt)/)
+		interrupted = 1
 	if (text ~ /^=+$/)
 		report()
 }

@@ -80,6 +80,11 @@ complaints() {
 	        race("a+0x3/0x4", between="WARNING: in the midst of it"), cut(race("a+0x3/0x4 [dax_holder]"))]
 	good += [race("a+0x3/0x4"), race("a+0x3/0x4 [dm_writecache]", between="dax_holder: pmem0: in the midst of it"),
 	         cut(race("dax_holder_x+0x3/0x4"))]
+	# Whoever was interrupted has nothing to do with it.
+	under = lambda entry, of: race(f"asm_{entry}+0x1/0x2\n a+0x3/0x4 [dax_holder]").replace("by task 1", f"by {of}")
+	good += [under("sysvec_apic_timer_interrupt", "interrupt"), under("common_interrupt", "interrupt")]
+	bad += [under("exc_page_fault", "task 1"), race("a+0x3/0x4 [dax_holder]").replace("by task 1", "by interrupt"),
+	        under("common_interrupt", "interrupt").replace("y+0x5/0x6", "y+0x5/0x6 [dax_holder]")]
 	stamped = lambda text, stamp: "\n".join(stamp + line for line in text.split("\n"))
 	stamps = "[    1.234567] ", "[    1.234567][  T123] "
 	wrong = [t for t in bad for stamp in stamps if not guest.splats(stamped(t, stamp))]
