@@ -31,6 +31,7 @@ row() {
 	while read -r name value; do ROW[$name]=$value; done < <(awk -v column="$2" -v word="$3" '
 		$1 == "#" { for (i = 2; i <= NF; i++) { name[i - 1] = $i; if ($i == column) at = i - 1 } }
 		$1 != "#" && at && $at == word { for (i = 1; i <= NF; i++) print name[i], $i; exit }' "$1")
+	wait $!		# it has the file open, and with it the module that made it, after it has said all
 	((${#ROW[@]})) || { echo "no $3 in $1"; return 1; }
 }
 # has_fields WHO FIELD=VALUE...: of ROW
