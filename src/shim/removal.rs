@@ -192,13 +192,22 @@ impl Shim {
     /// The barrier is released when the sweep is done, the fronts are dead, and nobody uses the
     /// memory any more; or when the administrator has given up.
     pub(super) fn settle_removal(this: ArcBorrow<'_, Self>, free: bool) -> Settled {
-        let (barrier, swept, given_up) = match (*this.removal.lock()).as_ref() {
-            None => return Settled::Idle,
-            Some(removal) => (removal.barrier.clone(), removal.swept, removal.given_up),
-        };
-        if !swept {
+        let found = (*this.removal.lock())
+            .as_ref()
+            .map(|removal| (removal.barrier.clone(), removal.swept, removal.given_up));
+        let to_do = this.state() == State::Removing && !this.swept.load(ordering::Acquire);
+        if to_do {
             this.sweep_unannounced();
         }
+        let Some((barrier, swept, given_up)) = found else {
+            // Without a barrier nobody is waited for, but all are told: the memory goes when no page
+            // is in use any more.
+            return if to_do {
+                Settled::Waiting { cost_ms: 0 }
+            } else {
+                Settled::Idle
+            };
+        };
         let dead = swept && this.kill_fronts();
         // Off the lock: this reads every struct page of the disk.
         let begun = Instant::<Monotonic>::now();
@@ -275,8 +284,7 @@ impl Shim {
         let Some(handling) = self.handling.try_lock() else {
             return;
         };
-        let swept = (*self.removal.lock()).as_ref().is_none_or(|r| r.swept);
-        if !swept {
+        if !self.swept.load(ordering::Acquire) {
             // Somebody's lookup may have published another front since the driver withdrew it.
             self.fronts.withdraw(&self.disk, &Publishing::begin());
             self.sweep_all(&handling, Kind::Surprise, Source::Confirmation);
