@@ -142,6 +142,8 @@ pub(crate) struct Outcome {
     pub(crate) result: i32,
     /// File systems with pinned pages.
     pub(crate) stuck: KVec<Stuck>,
+    /// The same, of which there was no memory to list them.
+    pub(crate) unkept: [Option<Stuck>; 4],
     /// Stacked disks that may still have the memory mapped.
     pub(crate) unreleased: KVec<Unreleased>,
     /// Who else did not let go.
@@ -160,6 +162,7 @@ impl Outcome {
             holders: 0,
             result: 0,
             stuck: KVec::new(),
+            unkept: [const { None }; 4],
             unreleased: KVec::new(),
             strangers: KVec::new(),
             unlisted: false,
@@ -172,9 +175,13 @@ impl Outcome {
     fn keep(&mut self, left: Option<Left>) {
         let kept = match left {
             None => Ok(()),
-            // Without memory the pins are waited for here.
             Some(Left::Pins(stuck)) => {
-                let _ = self.stuck.push(stuck, GFP_KERNEL);
+                if let Err(stuck) = push(&mut self.stuck, stuck) {
+                    // To drop it waits for the pins: first all others are told.
+                    if let Some(slot) = self.unkept.iter_mut().find(|slot| slot.is_none()) {
+                        *slot = Some(stuck);
+                    }
+                }
                 Ok(())
             }
             Some(Left::Mapping(unreleased)) => self.unreleased.push(unreleased, GFP_KERNEL),
@@ -194,6 +201,16 @@ impl Outcome {
         }
         let _ = self.late.push(place.device.get(), GFP_KERNEL);
     }
+}
+
+/// Adds `item` to `list`; gives it back if there is no memory.
+pub(crate) fn push<T>(list: &mut KVec<T>, item: T) -> Result<(), T> {
+    if list.reserve(1, GFP_KERNEL).is_err() {
+        return Err(item);
+    }
+    // There is room now.
+    let _ = list.push_within_capacity(item);
+    Ok(())
 }
 
 /// A few windows, without allocation.

@@ -28,6 +28,7 @@ use crate::{
     },
     fanout::{
         self,
+        push,
         Outcome,
         PolicyCell,
         Site,
@@ -428,6 +429,7 @@ impl Shim {
             holders,
             result,
             stuck,
+            unkept,
             unreleased,
             strangers,
             unlisted,
@@ -450,6 +452,7 @@ impl Shim {
         );
         self.registry.lock().push(done);
         announce::event(&self.disk, &done);
+        drop(unkept);
         done
     }
 
@@ -633,16 +636,6 @@ impl Shim {
         let unreleased = !self.unreleased.lock().is_empty();
         stuck || unreleased || !self.clients.settled()
     }
-}
-
-/// Adds `item` to `list`; gives it back if there is no memory.
-fn push<T>(list: &mut KVec<T>, item: T) -> Result<(), T> {
-    if list.reserve(1, GFP_KERNEL).is_err() {
-        return Err(item);
-    }
-    // There is room now.
-    let _ = list.push_within_capacity(item);
-    Ok(())
 }
 
 impl SlotHolder for Shim {

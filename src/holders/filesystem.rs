@@ -66,6 +66,8 @@ pub(crate) struct Stuck {
     pub(crate) name: Name,
     /// The bytes of the disk that nobody maps once the pins have gone, if that can be told.
     pub(crate) quiet: Option<Range>,
+    /// There was no memory to keep one of the inodes.
+    lost: bool,
     since: Instant<Monotonic>,
 }
 
@@ -77,6 +79,7 @@ impl Stuck {
             _sb: None,
             name,
             quiet: None,
+            lost: false,
             since: Instant::now(),
         }
     }
@@ -87,6 +90,7 @@ impl Stuck {
             return;
         }
         if self.inodes.push(inode.get(), GFP_KERNEL).is_err() {
+            self.lost = true;
             pr_warn!(
                 "{}: no memory to keep pinned inode {}\n",
                 self.name.as_str(),
@@ -163,13 +167,18 @@ impl Filesystem {
         let unmapped = self.walk(stuck, Inode::unmap);
         // A shutdown in the middle of a write makes ext4 7.3 forget to convert unwritten extents,
         // while fsync() succeeds; so there must be none.
-        if self.access == Access::Cached {
+        if self.access == Access::Cached || stuck.lost {
             if let Some(_frozen) = self.device.freeze() {
                 let _ = self.sb.shutdown();
             }
         }
-        // Write back and shut down, as del_gendisk() will once more, in vain.
-        self.device.mark_dead();
+        if stuck.lost {
+            // An eviction would wait for pins here, and those behind us would not be told for as long.
+            let _ = self.sb.shutdown();
+        } else {
+            // Write back and shut down, as del_gendisk() will once more, in vain.
+            self.device.mark_dead();
+        }
         // Most that are pinned are in the list already; but a page may be referenced for a moment, by
         // who looks whether it is still mapped, and then be seen by this one only.
         let swept = self.walk(stuck, Inode::sweep);
