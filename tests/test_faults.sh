@@ -10,9 +10,10 @@
 need_module
 for m in fail_call holder_test surprise; do need_test_module $m; done
 [ -e "$KO" ] || skip_all "DAX_HOLDER_KO does not name the module"
-plan 59
+plan 61
 
 export ND_NAME=$NAME SURPRISE_KO=$MODULES/surprise.ko
+ARM=/sys/kernel/debug/fail_call/arm
 
 # Small file systems with a file each: ext4, ext4 on a dm-linear, XFS; and ext4 with a cache of
 # dm-writecache that knows nothing when it is made.
@@ -59,7 +60,7 @@ ft() {
 	if t "$@"; then note "$FIGURE"; else again >/dev/null 2>&1; fi
 }
 again() {
-	echo off >/sys/kernel/debug/fail_call/arm
+	echo off >$ARM
 	loaded || load
 	[ ! -d $H ] || remove
 	tidy
@@ -120,7 +121,7 @@ TWO=(-b "$MAKE_LAYER" -a "$GO ${L##*/}" -r "$RANGES" $EXT4 $LAYER)
 ALL=("${TWO[@]}" $XFS)
 f "inject: every allocation" 30 "${TWO[@]}" inject alloc
 f "inject: every list of ranges" 10 "${TWO[@]}" inject $KV 0
-f "inject: pages that seem to be pinned" 2 "${ALL[@]}" inject dax_layout_busy_page 1
+f "inject: pages that seem to be pinned" 2 "${ALL[@]}" inject dax_layout_busy_page_range 1
 f "inject: a layer that does not say where it is" 1 "${TWO[@]}" inject dax_direct_access -5
 f "inject: no uevent" 1 $EXT4 inject kobject_uevent_env -12
 f "inject: no memory at all" 1 -f -t -1 "${ALL[@]}" inject alloc
@@ -154,7 +155,27 @@ c "no process for the agent" 1 $EXT4 $CACHED unbind call_usermodehelper_setup 0
 # agent, or that it is killed, is for test_writecache.
 c "its file system is not frozen" 1 $EXT4 $CACHED unbind bdev_freeze -12
 c "no memory at all" 1 -f -t -1 -w $EXT4 $CACHED unbind alloc
+# A pinned file that is closed would be evicted, which waits for the pin; without memory it cannot be kept
+# from that. Those behind it are told all the same.
+pinned() {
+	mnt "$P1" "$TMP/1" && mnt "$P3" "$TMP/3" && start pin "$BIN/pinner" closed "$TMP/1/f" $SEED 1 &&
+		start map "$BIN/mapper" "$TMP/3/f" $SEED shared,read || return
+	echo "alloc 1 -1" >$ARM
+	unbind 0
+	wait_for 60 logged "$D: event [0-9]*: removal,"
+	local rc=$? met
+	read -r met <$ARM
+	echo off >$ARM
+	echo "$met"
+	FIGURE="${met#* }, $((SECONDS - BEGUN)) s"
+	((rc == 0)) && ! has $ARM " injected=0 " && logged "no memory to keep pinned inode" && told map &&
+		! gone "${PID[unbind]}" && told pin && wait_for 60 gone "${PID[unbind]}" && ended unbind &&
+		umnt "$TMP/1" "$TMP/3" && bind_now && attached && mnt "$P3" "$TMP/3" && "$BIN/file" check "$TMP/3/f" $SEED &&
+		umnt "$TMP/3"
+}
+ft "unbind: no memory at all, a closed file is pinned" pinned
 f "surprise: every allocation" 6 $EXT4 surprise alloc
+f "surprise: no barrier" 1 $EXT4 surprise get_dev_pagemap 0
 f "surprise: no memory at all" 1 -f -t -1 $EXT4 $XFS surprise alloc
 
 kmemleak() {
