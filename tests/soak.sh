@@ -592,7 +592,11 @@ cycle() {
 	echo $CYCLE >"$TMP/cycle"
 	decide_for $CYCLE
 	mark
-	((CYCLE > 1)) && ! chance 4 || step "new file systems" new_layout
+	if ((CYCLE == 1)) || chance 4; then
+		# What was promised in the last ones goes with them.
+		((CYCLE == 1)) || step "all is there" all_verified
+		step "new file systems" new_layout
+	fi
 	! chance 6 || step "fsck" checked
 	pick removal removal removal removal removal surprise calm calm
 	ends=$PICK
@@ -645,11 +649,11 @@ kmemleak() {
 	echo scan >/sys/kernel/debug/kmemleak && nap 6 && echo scan >/sys/kernel/debug/kmemleak &&
 		! grep . /sys/kernel/debug/kmemleak || { count leaks; return 1; }
 }
-last_look() {
+all_verified() {
 	local i
 	for i in "${!KIND[@]}"; do assemble "$i" && mounted "$i" && verify "$i" && away "$i" || return; done
-	references && checked
 }
+last_look() { all_verified && references && checked; }
 
 mkdir -p "$TMP"
 OTHERS=$(others)
