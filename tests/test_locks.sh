@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 [ -e /proc/lockdep ] || skip_all "this kernel has no lockdep"
 need_module
-plan 5
+plan 6
 
 # What lockdep knows: a line "OUTER INNER" for each pair of classes taken one right after the other.
 learn() {
@@ -64,4 +64,16 @@ t "the fronts are published and killed under handling" publishing
 t "grace periods are waited for under handling" grace_periods
 t "callbacks take what they may, and nobody waits for a grace period with one of these" callbacks
 t "detached and attached once more: the same" eval "echo 0 >$S/attached && echo 1 >$S/attached && documented"
+# A failure that the DAX core reports, clear and a removal: whatever is taken then, in its order.
+at_work() {
+	local pfn
+	modprobe hwpoison-inject && echo 1 >/proc/sys/vm/memory_failure_recovery && partitions 64 && mke "$P1" -m 0 &&
+		mnt "$P1" "$TMP/1" && "$BIN/file" make "$TMP/1/f" 16 $SEED && pfn=$("$BIN/file" pfn "$TMP/1/f" 3) || return
+	wr /sys/kernel/debug/hwpoison/corrupt-pfn "$pfn"
+	wait_for 20 failed && umnt "$TMP/1" && wait_for 20 reset && unbind && bind_now && attached || return
+	grep -q 'debug_locks: *1' /proc/lockdep_stats || { sync_log && log_since | grep -E "$SPLAT"; return 1; }
+	documented && publishing && grace_periods && callbacks
+}
+failed() { [ "$(<$S/state)" = failed ]; }
+t "after a failure, clear and a removal: the same, and lockdep is still on" at_work
 finish

@@ -19,12 +19,25 @@ setup() {
 	done
 }
 
-# The delay differs from round to round, so that the event meets the threads in all moods.
+# race ARGUMENTS: of faultrace. Whoever faults again and again must not keep the event from ending.
+race() {
+	"$BIN/faultrace" "$@" >"$TMP/race" 2>&1 &
+	PID[race]=$!
+	wait_for 120 gone "${PID[race]}" || {
+		echo "no end after 120 s:"
+		cat "/proc/${PID[race]}/task/"*/stack
+		return 1
+	}
+	ended race
+}
+
+# The delay differs from round to round, so that the event meets the threads in all moods. One page that
+# is of no file is as bad as all of them, and what then refuses theirs is that their file system is down.
 failure() {
 	local p=P$1 start=START$1 len=LEN$1 n
 	for ((n = 1; n <= ROUNDS; n++)); do
 		mnt "${!p}" "$TMP/$1" &&
-			"$BIN/faultrace" "$TMP/$1/f" $SEED $THREADS "$G/inject" "${!start}+${!len}" \
+			race "$TMP/$1/f" $SEED $THREADS "$G/inject" "${!start}+$((n % 2 ? 4096 : ${!len}))" \
 				$((RANDOM % 60000)) &&
 			is victim "$(holder "${!p}" state)" down && umnt "$TMP/$1" && reset || {
 			echo "in round $n"
@@ -36,7 +49,7 @@ removal() {
 	local p=P$1 n
 	for ((n = 1; n <= (ROUNDS + 1) / 2; n++)); do
 		mnt "${!p}" "$TMP/$1" &&
-			"$BIN/faultrace" "$TMP/$1/f" $SEED $THREADS $ND/unbind "$NAME" $((RANDOM % 60000)) &&
+			race "$TMP/$1/f" $SEED $THREADS $ND/unbind "$NAME" $((RANDOM % 60000)) &&
 			umnt "$TMP/$1" && bind_now && attached || {
 			echo "in round $n"
 			return 1

@@ -50,10 +50,11 @@ table() {
 		is "neighbour's calls" "$(holder "${!n}" events)" 0
 }
 
-# Files of the victim that are far from the range are dead as well, for read and for write.
+# Files of the victim that are far from the range are dead as well, for read and for write; so is what it
+# reaches without DAX, for it is shut down.
 victim_dead() {
 	fails "$BIN/file" check "$TMP/$1/huge" $SEED && fails "$BIN/file" pfn "$TMP/$1/small" 0 &&
-		fails "$BIN/file" make "$TMP/$1/late" 4 $SEED
+		fails "$BIN/file" make "$TMP/$1/late" 4 $SEED && fails mkdir "$TMP/$1/late.d"
 }
 
 neighbour_lives() {
