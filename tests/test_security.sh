@@ -150,9 +150,15 @@ setup() {
 # from /proc/iomem, to root.
 ADDRESS='(^|[^0-9a-f])(0x)?[0-9a-f]{16}($|[^0-9a-f])|f{4}[89a-f][0-9a-f]{11}'
 collect() { for f in $S/* "$G"/* $P/*; do [ ! -r "$f" ] || cat "$f" 2>/dev/null; done >>"$TMP/told"; }
+# Any address or frame number of the disk's memory. As hexadecimal numbers: others may be equal by chance.
+of_the_machine() {
+	local n
+	for n in $(grep -oiE '0x[0-9a-f]{1,15}' "$1" | sort -u); do
+		((n >= FIRST && n <= LAST || n >= FIRST >> 12 && n <= LAST >> 12)) && echo "$n is where the memory is" && return
+	done
+	return 1
+}
 no_addresses() {
-	local base
-	base=$(sed -n 's/^ *\([0-9a-f]*\)-.*Persistent Memory.*/\1/p' /proc/iomem | head -n 1)
 	: >"$TMP/told" && echo >$TRACE/trace && echo 1 >$TRACE/events/dax_holder/enable || return
 	udevadm monitor --kernel --property --subsystem-match=block >"$TMP/uevents" &
 	PID[udevadm]=$!
@@ -168,12 +174,17 @@ no_addresses() {
 	cat $TRACE/trace $TRACE/events/dax_holder/*/format "$TMP/uevents" >>"$TMP/told"
 	sync_log && grep "$MODULE: " "$TMP/log" >>"$TMP/told"
 	(($(grep -c . "$TMP/told") > 100)) || { echo "little was said"; return 1; }
-	! grep -nE "$ADDRESS" "$TMP/told" && ! grep -nE '%p[^gK]?|\*[a-z_]+;' <(cat $TRACE/events/dax_holder/*/format) || return
-	[ "${base:-0}" = 0 ] || ! grep -niE "(^|[^0-9a-f])(0x)?0*${base##*(0)}([^0-9a-f]|$)" "$TMP/told"
+	! grep -nE "$ADDRESS" "$TMP/told" && ! grep -nE '%p[^gK]?|\*[a-z_]+;' <(cat $TRACE/events/dax_holder/*/format) &&
+		! of_the_machine "$TMP/told"
 }
 held() { [[ $(cat "$G/barrier" 2>&1) == "held since "* ]]; }
 pattern_finds() {
 	local a
+	read -r FIRST LAST < <(sed -n 's/^ *\([0-9a-f]*\)-\([0-9a-f]*\) : Persistent Memory.*/0x\1 0x\2/p' /proc/iomem)
+	((FIRST > 0 && LAST > FIRST)) || { echo "no memory in /proc/iomem"; return 1; }
+	for a in $((FIRST)) $((LAST)) $((FIRST + 4096)) $((FIRST >> 12)) $(((LAST >> 12) - 1)); do
+		of_the_machine <(printf 'at 0x%x\n' "$a") || { echo "not found: $a"; return 1; }
+	done
 	for a in ffff888004e691c0 '(____ptrval____) 000000005f3a9b12' 'at 0xffffffffc0201000'; do
 		grep -qE "$ADDRESS" <<<"$a" || { echo "not found: $a"; return 1; }
 	done
@@ -189,19 +200,22 @@ t "no address of the kernel or of the machine in any file, log line, trace event
 open_all() {
 	mnt "$P1" "$TMP/1" && mnt "$P2" "$TMP/2" && start m1 "$BIN/mapper" "$TMP/1/f" $SEED shared,read private,read shared,write &&
 		start m2 "$BIN/mapper" "$TMP/2/f" $SEED shared,read private,read shared,write &&
-		exec {F1}<"$TMP/1/f" {F2}<"$TMP/2/f" {B0}<"$DEV" {B1}<"$P1" {A}<$S/last_event {E}<"$G/events" {I}>"$G/inject" {O}>$S/policy
+		exec {F1}<>"$TMP/1/f" {F2}<>"$TMP/2/f" {B0}<>"$DEV" {B1}<>"$P1" {A}<$S/last_event {E}<"$G/events" {I}>"$G/inject" {O}>$S/policy
 }
-# unreadable FD WHAT: not a byte of it
+# unreadable FD WHAT: not a byte of it, wherever one looks. lost: nor can one be written
 unreadable() {
-	local n
-	n=$(dd bs=4096 count=1 iflag=fullblock <&"$1" 2>/dev/null | wc -c)
-	is "bytes of $2" "$n" 0
+	local n skip
+	for skip in 0 15 40; do
+		n=$(dd bs=4096 count=1 skip=$skip iflag=fullblock <&"$1" 2>/dev/null | wc -c)
+		is "bytes of $2" "$n" 0 || return
+	done
 }
+lost() { unreadable "$@" && { ! printf x 2>/dev/null >&"$1" || { echo "$2 can be written to"; return 1; }; }; }
 dead() {
 	# The file systems have no user any more that could keep the removal waiting.
 	unbind && told m1 && told m2 || return
-	unreadable $F1 "an open file, XFS" && unreadable $F2 "an open file, ext4" && unreadable $B0 "the open disk" &&
-		unreadable $B1 "the open partition" && unreadable $A "the attribute" && unreadable $E "events" || return
+	lost $F1 "an open file, XFS" && lost $F2 "an open file, ext4" && lost $B0 "the open disk" &&
+		lost $B1 "the open partition" && unreadable $A "the attribute" && unreadable $E "events" || return
 	! echo all 2>/dev/null >&$I && ! echo native 2>/dev/null >&$O && fails test -e "$G" && fails test -e /sys/block/$D &&
 		fails cat "$TMP/1/f" && fails cat "$TMP/2/f"
 }
