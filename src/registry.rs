@@ -267,3 +267,66 @@ impl Registry {
         &self.events
     }
 }
+
+#[cfg_attr(not(test), kunit_tests(dax_holder_registry))]
+mod tests {
+    use super::*;
+
+    fn event(seq: u64) -> Done {
+        Done {
+            seq,
+            kind: Kind::Failure,
+            source: Source::Injected,
+            bytes: 0,
+            ranges: Listed::default(),
+            holders: 1,
+            result: 0,
+            usec: 7,
+        }
+    }
+
+    #[test]
+    fn the_oldest_event_goes_first() -> Result {
+        let mut books = Registry::new()?;
+        for seq in 1..=70 {
+            books.push(event(seq));
+        }
+        assert_eq!(books.events().len(), 64);
+        assert_eq!(books.events().first().map(|done| done.seq), Some(7));
+        assert_eq!(books.events().last().map(|done| done.seq), Some(70));
+        Ok(())
+    }
+
+    #[test]
+    fn a_holder_has_one_row() -> Result {
+        let mut books = Registry::new()?;
+        let name = Name::new("pmem0p1");
+        for _ in 0..3 {
+            let row = Row::fresh(name, Name::new("ext4"), Range::new(0, 4096)?);
+            books.told(row);
+        }
+        assert_eq!(books.rows().len(), 1);
+        assert_eq!(books.rows()[0].events, 3);
+        assert!(books.let_go(&Name::new("pmem0p2")).is_none());
+        assert!(books.let_go(&name).is_some());
+        assert!(books.rows()[0].state == HolderState::Down);
+        books.forget_holders();
+        assert!(books.rows().is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn a_long_list_says_that_it_is_longer() -> Result {
+        let mut set = RangeSet::new();
+        for n in 0..9 {
+            set.insert(Range::new(3 * n * 4096, 4096)?)?;
+        }
+        let all = Listed::new(&set);
+        assert_eq!(all.count, 9);
+        assert_eq!(all.first(), Some(Range::new(0, 4096)?));
+        let part = Listed::within(&set, Range::new(3 * 4096, 4 * 4096)?);
+        assert_eq!(part.count, 2);
+        assert_eq!(part.first(), Some(Range::new(0, 4096)?));
+        Ok(())
+    }
+}

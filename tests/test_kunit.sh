@@ -8,7 +8,7 @@ K=/sys/kernel/debug/kunit
 [ -d $K ] || skip_all "this kernel has no KUnit, or does not show it in debugfs"
 ! dmesg | grep -q 'kunit: disabled' || skip_all "KUnit is off: boot with kunit.enable=1 kunit.autorun=1"
 need_module
-plan 5
+plan 6
 
 # passed SUITE: its results are those of a complete run without failed or skipped tests.
 passed() {
@@ -35,13 +35,14 @@ kunit() {
 
 again() {
 	local suite
-	for suite in dax_holder_range dax_holder_event dax_holder_command dax_holder_translation; do
+	for suite in dax_holder_{range,event,registry,command,translation}; do
 		echo run >"$K/$suite/run" && passed "$suite" || return 1
 	done
 }
 
 kunit dax_holder_range "ranges and sets of them"
 kunit dax_holder_event "events and the failures that wait"
+kunit dax_holder_registry "what holders have answered, and the last events"
 kunit dax_holder_command "the inject command"
 kunit dax_holder_translation "from the bytes of a disk to those of a stacked device"
 t "all of them once more, on demand" again
