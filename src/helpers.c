@@ -393,11 +393,11 @@ int dh_uevent(struct device *dev, const char *const *env)
 	return kobject_uevent_env(&dev->kobj, KOBJ_CHANGE, (char **)env);
 }
 
-bool dh_may_administrate(void) { return capable(CAP_SYS_ADMIN); }
 int dh_restart_syscall(void) { return restart_syscall(); }
 bool dh_module_get(void) { return try_module_get(THIS_MODULE); }
 void dh_module_put(void) { module_put(THIS_MODULE); }
-/* Only a task writes its own flags; the scheduler looks at other bits of them at any time. */
+/* Only a task writes its own flags, and each of these does; the scheduler looks at other bits of them at any time. */
+bool dh_may_administrate(void) { return data_race(capable(CAP_SYS_ADMIN)); }
 unsigned int dh_noio_save(void) { return data_race(memalloc_noio_save()); }
 void dh_noio_restore(unsigned int flags) { data_race(({ memalloc_noio_restore(flags); 0; })); }
 void dh_cond_resched(void) { cond_resched(); }
