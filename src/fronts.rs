@@ -111,13 +111,23 @@ impl Fronts {
     ///
     /// `ENOMEM`: none is. May sleep.
     pub(crate) fn make_room(&self, disk: &Disk, claim: bool, publishing: &Publishing) -> Result {
+        // Dropped off the lock: a front that is not kept is killed, which waits for a grace period.
+        let mut spare = None;
         let mut list = self.list.lock();
         let mut next = list.current;
         if claim && !list.seats[next].is_free() {
+            if !list.seats.iter().any(Seat::is_free) {
+                drop(list);
+                spare = Some(Seat::new(&self.gate)?);
+                list = self.list.lock();
+            }
             next = match list.seats.iter().position(Seat::is_free) {
                 Some(free) => free,
                 None => {
-                    list.seats.push(Seat::new(&self.gate)?, GFP_KERNEL)?;
+                    list.seats.reserve(1, GFP_KERNEL)?;
+                    // One that was free a moment ago is not: as without memory.
+                    let seat = spare.take().ok_or(ENOMEM)?;
+                    let _ = list.seats.push_within_capacity(seat);
                     list.seats.len() - 1
                 }
             };
