@@ -4,7 +4,7 @@
 # called once, with what concerns it.
 . "$(dirname "$0")/lib.sh"
 need_module
-plan 17
+plan 18
 
 HUGE="shared,read,huge private,read,huge shared,write,huge,sync"
 SMALL="shared,read shared,write private,write"
@@ -97,6 +97,11 @@ whole() {
 }
 
 t "the trace events are those of the ABI, and perf lists them" promised
+numbered() {
+	echo 0 >$S/attached && echo 1 >$S/attached && is last_event "$(<$S/last_event)" none && inject 0+4096 && is seq "$(event seq)" 1 &&
+		inject 8192+4096 && is seq "$(event seq)" 2 && reset
+}
+t "attached anew, events are counted from 1" numbered
 must "three file systems" setup
 must "readers and writers on all, 2 MiB and 4 KiB" people
 t "trace and uevents are listened to" watch
