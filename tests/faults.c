@@ -24,7 +24,8 @@
  *   -w		the removal waits until then
  *
  * After each: either an error that may be, and all is as before, or it was done; and then a whole event
- * works. An event is never refused. Prints the places in the code, how many were made to fail, and how many of these were refused.
+ * works. An event is never refused. Prints the places in the code, how many were made to fail, and how
+ * many of these were refused.
  */
 #include "common.h"
 #include <sys/mount.h>

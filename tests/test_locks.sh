@@ -70,10 +70,9 @@ at_work() {
 	modprobe hwpoison-inject && echo 1 >/proc/sys/vm/memory_failure_recovery && partitions 64 && mke "$P1" -m 0 &&
 		mnt "$P1" "$TMP/1" && "$BIN/file" make "$TMP/1/f" 16 $SEED && pfn=$("$BIN/file" pfn "$TMP/1/f" 3) || return
 	wr /sys/kernel/debug/hwpoison/corrupt-pfn "$pfn"
-	wait_for 20 failed && umnt "$TMP/1" && wait_for 20 reset && unbind && bind_now && attached || return
+	wait_for 20 has $S/state failed && umnt "$TMP/1" && wait_for 20 reset && unbind && bind_now && attached || return
 	grep -q 'debug_locks: *1' /proc/lockdep_stats || { sync_log && log_since | grep -E "$SPLAT"; return 1; }
 	documented && publishing && grace_periods && callbacks
 }
-failed() { [ "$(<$S/state)" = failed ]; }
 t "after a failure, clear and a removal: the same, and lockdep is still on" at_work
 finish
