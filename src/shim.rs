@@ -701,9 +701,11 @@ impl WorkItem for Shim {
                 pause = FIRST_MS;
                 continue;
             }
+            // First: whom a sweep finds stuck that ends meanwhile, the next look knows.
+            let swept = this.swept.load(ordering::Acquire);
             // Both, always: a removal's barrier opens only when nothing is stuck either.
             let free = this.retry_stuck() & this.retry_unreleased();
-            match Shim::settle_removal(this.as_arc_borrow(), free) {
+            match Shim::settle_removal(this.as_arc_borrow(), swept, free) {
                 // Once the barrier is released, what is still stuck must not be looked at.
                 Settled::Released => return,
                 Settled::Idle if free && matches!(pending, Pending::None) => return,

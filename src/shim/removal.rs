@@ -66,8 +66,6 @@ pub(crate) struct Removal {
     unlisted: bool,
     /// Mounts and unmounts that had not ended at the sweep.
     late: KVec<BlockDevice>,
-    /// The sweep has been done: now the pages can be counted.
-    swept: bool,
     /// The administrator gave up waiting.
     given_up: bool,
 }
@@ -82,7 +80,6 @@ impl Removal {
             strangers: KVec::new(),
             unlisted: false,
             late: KVec::new(),
-            swept: false,
             given_up: false,
         }
     }
@@ -113,12 +110,7 @@ impl fmt::Display for Removal {
             pinned,
         } = self.usage;
         f.write_fmt(fmt!(
-            "{}{pages} page{} in use (mapped {mapped}, pinned {pinned}), {} claimed device{}",
-            if self.swept {
-                ""
-            } else {
-                "sweep not finished, "
-            },
+            "{pages} page{} in use (mapped {mapped}, pinned {pinned}), {} claimed device{}",
             plural(pages),
             self.strangers.len(),
             plural(self.strangers.len() as u64)
@@ -187,19 +179,20 @@ impl Shim {
         }
     }
 
-    /// Goes on with a removal as far as it can; `free`: nothing is stuck. In the worker.
+    /// Goes on with a removal as far as it can; `swept`: the sweep was done when it was last looked who is
+    /// stuck, and `free`: nobody is. In the worker.
     ///
     /// The barrier is released when the sweep is done, the fronts are dead, and nobody uses the
     /// memory any more; or when the administrator has given up.
-    pub(super) fn settle_removal(this: ArcBorrow<'_, Self>, free: bool) -> Settled {
+    pub(super) fn settle_removal(this: ArcBorrow<'_, Self>, swept: bool, free: bool) -> Settled {
         let found = (*this.removal.lock())
             .as_ref()
-            .map(|removal| (removal.barrier.clone(), removal.swept, removal.given_up));
-        let to_do = this.state() == State::Removing && !this.swept.load(ordering::Acquire);
+            .map(|removal| (removal.barrier.clone(), removal.given_up));
+        let to_do = !swept && this.state() == State::Removing;
         if to_do {
             this.sweep_unannounced();
         }
-        let Some((barrier, swept, given_up)) = found else {
+        let Some((barrier, given_up)) = found else {
             // Without a barrier nobody is waited for, but all are told: the memory goes when no page
             // is in use any more.
             return if to_do {
@@ -238,8 +231,9 @@ impl Shim {
             if ms - removal.reported_ms >= REPORT_MS {
                 removal.reported_ms = ms;
                 pr_info!(
-                    "{}: removal waits: {}, {} s so far\n",
+                    "{}: removal waits: {}{}, {} s so far\n",
                     disk.as_str(),
+                    this.unswept(),
                     &*removal,
                     ms / 1000
                 );
@@ -305,10 +299,16 @@ impl Shim {
                 self.disk.name().as_str()
             );
         }
-        if let Some(removal) = (*self.removal.lock()).as_mut() {
-            removal.swept = true;
-        }
         self.swept.store(true, ordering::Release);
+    }
+
+    /// Says that the pages cannot be counted yet, if so.
+    fn unswept(&self) -> &'static str {
+        if self.swept.load(ordering::Acquire) {
+            ""
+        } else {
+            "sweep not finished, "
+        }
     }
 
     /// Kills the fronts whose holders are gone or can be pinned. Returns whether all are dead.
@@ -347,8 +347,9 @@ impl Shim {
         let removal = (*guard).as_mut().ok_or(EINVAL)?;
         removal.given_up = true;
         pr_warn!(
-            "{}: the administrator releases the barrier: {}; its users may now crash the kernel or write to memory that is no longer theirs\n",
+            "{}: the administrator releases the barrier: {}{}; its users may now crash the kernel or write to memory that is no longer theirs\n",
             self.disk.name().as_str(),
+            self.unswept(),
             &*removal
         );
         Ok(())
@@ -359,7 +360,8 @@ impl Shim {
         match self.removal.lock().as_ref() {
             None => f.write_str("none\n")?,
             Some(removal) => {
-                f.write_fmt(fmt!("held since {} ms: {removal}\n", removal.ms()))?;
+                let (ms, unswept) = (removal.ms(), self.unswept());
+                f.write_fmt(fmt!("held since {ms} ms: {unswept}{removal}\n"))?;
             }
         }
         for stuck in self.stuck.lock().iter() {
