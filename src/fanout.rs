@@ -204,7 +204,7 @@ impl Outcome {
 }
 
 /// Adds `item` to `list`; gives it back if there is no memory.
-pub(crate) fn push<T>(list: &mut KVec<T>, item: T) -> Result<(), T> {
+fn push<T>(list: &mut KVec<T>, item: T) -> Result<(), T> {
     if list.reserve(1, GFP_KERNEL).is_err() {
         return Err(item);
     }

@@ -28,7 +28,6 @@ use crate::{
     },
     fanout::{
         self,
-        push,
         Outcome,
         PolicyCell,
         Site,
@@ -492,15 +491,10 @@ impl Shim {
         if found.is_empty() {
             return;
         }
-        let mut lost = None;
-        let mut list = self.stuck.lock();
-        for stuck in found {
+        for stuck in &found {
             pr_info!("{}: {stuck}\n", self.disk.name().as_str());
-            if let Err(stuck) = push(&mut list, stuck) {
-                lost = Some(stuck);
-            }
         }
-        drop(list);
+        let lost = append(&mut self.stuck.lock(), found).err();
         // Without memory the pins are waited for here, by the eviction; at least off the lock.
         drop(lost);
         Self::kick(self);
@@ -512,14 +506,9 @@ impl Shim {
         if found.is_empty() {
             return false;
         }
-        let mut lost = false;
-        let mut list = self.unreleased.lock();
-        for unreleased in found {
-            lost |= push(&mut list, unreleased).is_err();
-        }
-        drop(list);
+        let lost = append(&mut self.unreleased.lock(), found).err();
         Self::kick(self);
-        lost
+        lost.is_some()
     }
 
     /// Has the agent try again where it is time. Returns whether no stacked disk is left.
@@ -557,13 +546,9 @@ impl Shim {
             }
         }
         list.retain(|stuck| stuck.len() > 0);
-        let mut lost = None;
         let mut now = self.stuck.lock();
-        for stuck in core::mem::replace(&mut *now, list) {
-            if let Err(stuck) = push(&mut now, stuck) {
-                lost = Some(stuck);
-            }
-        }
+        let came = core::mem::replace(&mut *now, list);
+        let lost = append(&mut now, came).err();
         let free = now.is_empty();
         drop(now);
         // As in `keep_stuck()`.
@@ -674,6 +659,21 @@ impl SlotHolder for Shim {
         // The worker will sweep; until then have the kernel signal and unmap this very page.
         Err(EOPNOTSUPP)
     }
+}
+
+/// Puts `more` behind what is in `list`. Without memory for it gives it back.
+fn append<T>(list: &mut KVec<T>, mut more: KVec<T>) -> Result<(), KVec<T>> {
+    if list.is_empty() {
+        core::mem::swap(list, &mut more);
+    }
+    if list.reserve(more.len(), GFP_KERNEL).is_err() {
+        return Err(more);
+    }
+    for item in more {
+        // There is room now.
+        let _ = list.push_within_capacity(item);
+    }
+    Ok(())
 }
 
 /// What came of looking for failures to handle.
