@@ -110,7 +110,7 @@ impl Clients {
     }
 
     /// Shows lockdep the order of the locks; `inner` takes those that come after these. The state of a
-    /// holder lies between, once there is one.
+    /// holder lies between: the first one who is listed shows that.
     #[cfg(CONFIG_PROVE_LOCKING)]
     pub(crate) fn teach_lock_order(&self, inner: impl FnOnce()) {
         let _list = self.list.lock();
@@ -118,14 +118,15 @@ impl Clients {
     }
 
     /// Adds `client`. `ESHUTDOWN`: the disk goes, or is being detached. `ENOMEM`.
-    fn add(&self, client: Arc<Client>) -> Result<Key<Client>> {
+    fn add(&self, client: &Arc<Client>) -> Result {
         // Events wait for the lock: reclaim under it must not wait for an inode's pins.
         let _noio = NoIo::new();
         let mut list = self.list.lock();
         if list.closed {
             return Err(ESHUTDOWN);
         }
-        list.tree.insert(client.window(), client)
+        client.listed(list.tree.insert(client.window(), client.clone())?);
+        Ok(())
     }
 
     /// Takes a holder from the list, whose key is `key`.

@@ -150,6 +150,9 @@ impl Known {
                 inner.attachment = Some(attachment);
                 inner.reason = "";
                 drop(inner);
+                // As whoever looks a front up. Shows lockdep the order of the locks from the first disk on.
+                #[cfg(CONFIG_PROVE_LOCKING)]
+                let _ = find_dax(core::ptr::null());
                 pr_info!("{}: attached\n", self.disk.name().as_str());
                 Ok(())
             }

@@ -243,8 +243,8 @@ impl Shim {
         let gates = || gates::teach_lock_order(&self.gate);
         {
             let _handling = self.handling.lock();
-            self.grace.wait();
             let publishing = Publishing::begin();
+            self.grace.wait();
             self.fronts.teach_lock_order(|| {});
             drop(publishing);
             let _removal = self.removal.lock();

@@ -4,9 +4,11 @@
 # lockdep knows the order of the locks that Documentation/design.rst documents, from the first disk on,
 # so that a violation is reported the first time it happens.
 . "$(dirname "$0")/lib.sh"
+. "$HERE/holders.sh"
 [ -e /proc/lockdep ] || skip_all "this kernel has no lockdep"
 need_module
-plan 6
+need_test_module holder_test
+plan 8
 
 # What lockdep knows: a line "OUTER INNER" for each pair of classes taken one right after the other.
 learn() {
@@ -50,7 +52,22 @@ publishing() {
 	order "${C}Shim::handling" PUBLISHING && order PUBLISHING "${C}Fronts::list" &&
 		never "${C}Fronts::list" PUBLISHING && never PUBLISHING "${C}Shim::handling"
 }
-grace_periods() { order "${C}Shim::handling" dax_srcu; }
+table() {
+	order PUBLISHING DISKS && order DISKS "${C}Known::inner" && order "${C}Known::inner" "${C}Fronts::list" &&
+		never DISKS PUBLISHING && never "${C}Known::inner" DISKS && never "${C}Fronts::list" "${C}Known::inner"
+}
+grace_periods() {
+	local lock
+	order PUBLISHING dax_srcu || return
+	for lock in removal unreleased stuck registry; do never "${C}Shim::$lock" dax_srcu || return; done
+	never DISKS dax_srcu && never "${C}Known::inner" dax_srcu && never "${C}Fronts::list" dax_srcu
+}
+# The first holder who registers shows it, before any event.
+clients() {
+	test_module load holder_test && add name=x "disk=$DEV" && remove x && test_module unload holder_test && learn &&
+		order "${C}Clients::list" "${C}Client::state" && order "${C}Client::state" "${C}Tally::sheet" &&
+		never "${C}Client::state" "${C}Clients::list" && never "${C}Tally::sheet" "${C}Client::state"
+}
 callbacks() {
 	local lock
 	never dax_srcu "${C}Shim::handling" || return
@@ -61,9 +78,11 @@ callbacks() {
 
 t "the order of design.rst, each lock under the one before" documented
 t "the fronts are published and killed under handling" publishing
-t "grace periods are waited for under handling" grace_periods
+t "lookups find a disk by the table, under the right to publish" table
+t "grace periods are waited for with the right to publish, not with what is taken under it" grace_periods
 t "callbacks take what they may, and nobody waits for a grace period with one of these" callbacks
 t "detached and attached once more: the same" eval "echo 0 >$S/attached && echo 1 >$S/attached && documented"
+t "a registered holder: his state comes after the list and before the tally" clients
 # A failure that the DAX core reports, clear and a removal: whatever is taken then, in its order.
 at_work() {
 	local pfn
@@ -72,7 +91,7 @@ at_work() {
 	wr /sys/kernel/debug/hwpoison/corrupt-pfn "$pfn"
 	wait_for 20 has $S/state failed && umnt "$TMP/1" && wait_for 20 reset && unbind && bind_now && attached || return
 	grep -q 'debug_locks: *1' /proc/lockdep_stats || { sync_log && log_since | grep -E "$SPLAT"; return 1; }
-	documented && publishing && grace_periods && callbacks
+	documented && publishing && table && grace_periods && callbacks
 }
 t "after a failure, clear and a removal: the same, and lockdep is still on" at_work
 finish

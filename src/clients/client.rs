@@ -181,9 +181,16 @@ impl Client {
             }),
             GFP_KERNEL,
         )?;
-        let key = this.clients.add(this.clone())?;
-        this.state.lock().key = Some(key);
+        this.clients.add(&this)?;
         Ok(this)
+    }
+
+    /// Notes that he is in the list of holders, by `key`. Under its lock.
+    pub(super) fn listed(&self, key: Key<Client>) {
+        let mut state = self.state.lock();
+        state.key = Some(key);
+        #[cfg(CONFIG_PROVE_LOCKING)]
+        self.clients.tally.teach_lock_order(|| {});
     }
 
     /// Unregisters: when it returns, he is not called and will not be. Waits for his call.
@@ -211,7 +218,7 @@ impl Client {
         drop(state);
         // Only now: whoever looks whether all is settled must find him for as long as he is called.
         if let Some(key) = key {
-            // SAFETY: `register()` got it from this list, and it is used once.
+            // SAFETY: `listed()` got it from this list, and it is used once.
             drop(unsafe { self.clients.take(key) });
         }
         drop(owner);
