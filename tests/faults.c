@@ -672,7 +672,7 @@ static bool to_surprise(void)
 	char text[128];
 	int fd, rc;
 
-	if (!rebind() || wr(sysfs("attached"), "0"))
+	if (!whole() || wr(sysfs("attached"), "0"))
 		return bad("cannot be detached");
 	syscall(SYS_delete_module, "surprise", O_NONBLOCK);
 	fd = open(getenv("SURPRISE_KO") ?: "", O_RDONLY | O_CLOEXEC);
