@@ -6,7 +6,7 @@
 . "$HERE/holders.sh"
 need_module
 need_test_module holder_test
-plan 49
+plan 50
 
 SIZE=$(($(<"/sys/block/$D/size") * 512))
 CORRUPT=/sys/kernel/debug/hwpoison/corrupt-pfn
@@ -409,6 +409,20 @@ not_absorbed_twice() {
 		order unregister name=h && report "list=$(at 1 100)+1" && came_to $((N + 1)) 4096 1 0 && down 1 && back
 }
 
+# Whoever is told may rely on it that nobody copies any more from what has failed, or to it.
+copies() {
+	mkfs.ext4 -q -F "$PLAIN" 16M && mkdir -p "$TMP/slow" && mount "$PLAIN" "$TMP/slow" &&
+		start copy "$BIN/slowcopy" "$TMP/1/f" "$TMP/slow/page" $SEED || return
+	copies_end || { tell copy; ended copy; ended report; umnt "$TMP/slow"; return 1; } >&2
+	umnt "$TMP/slow" && back
+}
+copies_end() {
+	add name=x "disk=$DEV" priority=1 answer=-95 || return
+	behind report report "disk=$DEV" "list=$(at 2 100)+4096"
+	wait_for 60 has $S/state failed && nap 1 && ! gone "${PID[report]}" && heard x calls=0 && tell copy && ended copy &&
+		has "$TMP/copy" COPIED && ended report && came_to $N 4096 2 0 && heard x calls=1 && alive 1 && down 2
+}
+
 # ------------------------------------------------------------------------------- memory_failure()
 
 # The second frame is one of a file system that is down, which is no news to it; to the holder it is.
@@ -484,6 +498,7 @@ c "another errno neither" try 0 -5 1 96+32
 c "one of two holders answers an errno: down" mixed
 c "an answer that is late absorbs nothing" late_absorption
 c "nor is a later event absorbed" not_absorbed_twice
+c "nobody is told before the kernel has stopped copying" copies
 c "memory_failure() reaches them" poisoned
 test_module unload holder_test >/dev/null
 finish
