@@ -4,7 +4,7 @@
 # Documentation/security.rst, in their order.
 . "$(dirname "$0")/lib.sh"
 need_module
-plan 23
+plan 24
 
 P=/sys/module/$MODULE/parameters
 AGENT=/usr/lib/dax_holder/agent
@@ -151,11 +151,19 @@ setup() {
 # from /proc/iomem, to root.
 ADDRESS='(^|[^0-9a-f])(0x)?[0-9a-f]{16}($|[^0-9a-f])|f{4}[89a-f][0-9a-f]{11}'
 collect() { for f in $S/* "$G"/* $P/*; do [ ! -r "$f" ] || cat "$f" 2>/dev/null; done >>"$TMP/told"; }
-# Any address or frame number of the disk's memory. As hexadecimal numbers: others may be equal by chance.
+# Any address of the disk's memory, and any number of a frame of it. Decimal ones are counts and times as
+# well: only those that are addresses of pages.
 of_the_machine() {
-	local n
-	for n in $(grep -oiE '0x[0-9a-f]{1,15}' "$1" | sort -u); do
-		((n >= FIRST && n <= LAST || n >= FIRST >> 12 && n <= LAST >> 12)) && echo "$n is where the memory is" && return
+	local word n
+	for word in $(grep -oiwE '(0x)?[0-9a-f]{5,15}' "$1" | sort -u); do
+		case $word in
+		0[xX]*) n=$((word)) ;;
+		*[a-fA-F]*) n=$((16#$word)) ;;
+		*) n=$((10#$word)); ((n % 4096)) && continue ;;
+		esac
+		((n >= FIRST && n <= LAST)) || { [[ $word == *[a-fA-FxX]* ]] && ((n >= FIRST >> 12 && n <= LAST >> 12)); } || continue
+		echo "$word is where the memory is"
+		return
 	done
 	return 1
 }
@@ -186,6 +194,7 @@ pattern_finds() {
 	for a in $((FIRST)) $((LAST)) $((FIRST + 4096)) $((FIRST >> 12)) $(((LAST >> 12) - 1)); do
 		of_the_machine <(printf 'at 0x%x\n' "$a") || { echo "not found: $a"; return 1; }
 	done
+	of_the_machine <(echo "at $((FIRST + 4096)),") || { echo "a decimal address was not found"; return 1; }
 	for a in ffff888004e691c0 '(____ptrval____) 000000005f3a9b12' 'at 0xffffffffc0201000'; do
 		grep -qE "$ADDRESS" <<<"$a" || { echo "not found: $a"; return 1; }
 	done
@@ -214,7 +223,7 @@ unreadable() {
 lost() { unreadable "$@" && { ! printf x 2>/dev/null >&"$1" || { echo "$2 can be written to"; return 1; }; }; }
 dead() {
 	# The file systems have no user any more that could keep the removal waiting.
-	unbind && told m1 && told m2 || return
+	wr $S/policy native && unbind && told m1 && told m2 || return
 	lost $F1 "an open file, XFS" && lost $F2 "an open file, ext4" && lost $B0 "the open disk" &&
 		lost $B1 "the open partition" && unreadable $A "the attribute" && unreadable $E "events" || return
 	! echo all 2>/dev/null >&$I && ! echo native 2>/dev/null >&$O && fails test -e "$G" && fails test -e /sys/block/$D &&
@@ -239,7 +248,7 @@ relative() {
 	is agent "$(<$P/agent)" $AGENT && is "mode of the agent" "$(stat -c '%a %u:%g' $AGENT)" "755 0:0"
 }
 # What the kernel runs, with what, as whom: whatever the writer's environment and the device's name.
-EVIL='x;touch evil $(touch evil)'
+EVIL='dh_x;touch evil;$(touch evil)'
 spy() {
 	cat >"$TMP/spy" <<-EOF
 	#!/bin/sh
@@ -251,12 +260,15 @@ spy() {
 }
 evil_cache() {
 	cd "$TMP" && dd if=/dev/zero of="$P2" bs=1M count=1 oflag=direct status=none &&
-		dmsetup --noudevsync create dh_evil -u "$EVIL" --table "0 204800 writecache p $PLAIN $P2 4096 0" &&
-		NUMBERS="$(stat -L -c '%Hr:%Lr' /dev/mapper/dh_evil) $(stat -c '%Hr:%Lr' "$P2")"
+		dmsetup --manglename none --noudevsync create "$EVIL" -u "$EVIL" --table "0 204800 writecache p $PLAIN $P2 4096 0" &&
+		has <(cat /sys/block/dm-*/dm/name) "$EVIL" &&
+		NUMBERS="$(evil -c --noheadings -o major,minor --separator : info) $(stat -c '%Hr:%Lr' "$P2")"
 }
+# evil OPTIONS COMMAND: of dmsetup, of that device
+evil() { dmsetup --manglename none --noudevsync "${@: -1}" "${@:1:$#-1}" "$EVIL"; }
 gone_well() {
-	is result "$RESULT" 0 && like table "$(dmsetup table dh_evil)" '*error*' && fails test -e "$TMP/evil" && fails test -e /evil &&
-		dmsetup --noudevsync remove dh_evil && bind_now
+	is result "$RESULT" 0 && like table "$(evil table)" '*error*' && fails test -e "$TMP/evil" && fails test -e /evil &&
+		evil remove && bind_now
 }
 removed() { unbind && RESULT=$(sync_log; sed -n 's/.*: removal, .* result \(-*[0-9]*\),.*/\1/p' "$TMP/log" | tail -n 1); }
 runs_only_that() {
@@ -266,17 +278,33 @@ runs_only_that() {
 		is environment "$(sort environment | tr '\n' ' ')" "HOME=/ LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin " && gone_well
 }
 real_agent() { wr $P/agent $AGENT && evil_cache && removed && gone_well; }
+# with_dmsetup EXIT AGENT'S ARGUMENTS...: a dmsetup that says nothing, notes that it was asked, and exits so.
+with_dmsetup() {
+	mkdir -p "$TMP/bin" && rm -f "$TMP/asked" && printf '#!/bin/sh\n: >%s/asked\nexit %d\n' "$TMP" "$1" >"$TMP/bin/dmsetup" &&
+		chmod 755 "$TMP/bin/dmsetup" && PATH=$TMP/bin:$PATH "$AGENT" "${@:2}"
+}
+# To say that a device is harmless is to let go of the memory under it.
+no_answer() {
+	with_dmsetup 0 release 1:2 3:4
+	is "with a dmsetup that knows nothing of it" $? 3 && test -e "$TMP/asked" || return
+	with_dmsetup 1 release 1:2 3:4
+	is "with a dmsetup that fails" $? 1 && rm "$TMP/bin/dmsetup" || return
+	PATH=$TMP/bin "$AGENT" release 1:2 3:4
+	is "without a dmsetup" $? 1
+}
+refused() { with_dmsetup 0 "$@"; is "the agent with '$*'" $? 1 && fails test -e "$TMP/asked"; }
 hostile_arguments() {
 	local w
 	for w in '1:2;touch evil' '$(touch evil)' '`touch evil`' '1:2 -x' '-v' '1:' ':2' '1:2:3' '' '1:2
 touch evil'; do
-		fails $AGENT release "$w" 3:4 && fails $AGENT drop 1:2 "$w" && fails $AGENT "$w" 1:2 3:4 || return
+		refused release "$w" 3:4 && refused drop 1:2 "$w" && refused "$w" 1:2 3:4 || return
 	done
-	fails $AGENT && fails $AGENT release 1:2 && fails test -e evil
+	refused && refused release 1:2 && fails test -e evil
 }
 modprobe -q dm_writecache
 t "the agent is an absolute path or none, and nobody but root can change the program" relative
 t "it is run with numbers only, and in a fixed environment" runs_only_that
 t "the real one is not moved by the name of a device" real_agent
 t "nor by arguments" hostile_arguments
+t "without an answer it does not say that all is well" no_answer
 finish
