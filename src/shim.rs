@@ -702,7 +702,7 @@ impl WorkItem for Shim {
                 continue;
             }
             // First: whom a sweep finds stuck that ends meanwhile, the next look knows.
-            let swept = this.swept.load(ordering::Acquire);
+            let swept = this.is_swept();
             // Both, always: a removal's barrier opens only when nothing is stuck either.
             let free = this.retry_stuck() & this.retry_unreleased();
             match Shim::settle_removal(this.as_arc_borrow(), swept, free) {

@@ -66,6 +66,8 @@ pub(crate) struct Removal {
     unlisted: bool,
     /// Mounts and unmounts that had not ended at the sweep.
     late: KVec<BlockDevice>,
+    /// The sweep is done: it is known who is to be waited for, and the pages can be counted.
+    swept: bool,
     /// The administrator gave up waiting.
     given_up: bool,
 }
@@ -80,6 +82,7 @@ impl Removal {
             strangers: KVec::new(),
             unlisted: false,
             late: KVec::new(),
+            swept: false,
             given_up: false,
         }
     }
@@ -110,7 +113,12 @@ impl fmt::Display for Removal {
             pinned,
         } = self.usage;
         f.write_fmt(fmt!(
-            "{pages} page{} in use (mapped {mapped}, pinned {pinned}), {} claimed device{}",
+            "{}{pages} page{} in use (mapped {mapped}, pinned {pinned}), {} claimed device{}",
+            if self.swept {
+                ""
+            } else {
+                "sweep not finished, "
+            },
             plural(pages),
             self.strangers.len(),
             plural(self.strangers.len() as u64)
@@ -167,6 +175,11 @@ impl Shim {
     }
 
     fn take_barrier(&self) {
+        if let Some(surprise) = (*self.removal.lock()).as_mut() {
+            // It still waits, and goes on with that. The unbind sweeps once more.
+            surprise.swept = false;
+            return;
+        }
         match PageMap::get(self.pages) {
             Some(barrier) => {
                 trace::barrier_taken(self.disk.name().as_c_str());
@@ -179,7 +192,13 @@ impl Shim {
         }
     }
 
-    /// Goes on with a removal as far as it can; `swept`: the sweep was done when it was last looked who is
+    /// Returns whether the sweep is done, and it is known who is to be waited for.
+    pub(super) fn is_swept(&self) -> bool {
+        let removal = self.removal.lock();
+        (*removal).as_ref().is_some_and(|removal| removal.swept)
+    }
+
+    /// Goes on with a removal as far as it can; `swept`: its sweep was done when it was last looked who is
     /// stuck, and `free`: nobody is. In the worker.
     ///
     /// The barrier is released when the sweep is done, the fronts are dead, and nobody uses the
@@ -188,7 +207,7 @@ impl Shim {
         let found = (*this.removal.lock())
             .as_ref()
             .map(|removal| (removal.barrier.clone(), removal.given_up));
-        let to_do = !swept && this.state() == State::Removing;
+        let to_do = this.state() == State::Removing && !this.swept.load(ordering::Acquire);
         if to_do {
             this.sweep_unannounced();
         }
@@ -231,9 +250,8 @@ impl Shim {
             if ms - removal.reported_ms >= REPORT_MS {
                 removal.reported_ms = ms;
                 pr_info!(
-                    "{}: removal waits: {}{}, {} s so far\n",
+                    "{}: removal waits: {}, {} s so far\n",
                     disk.as_str(),
-                    this.unswept(),
                     &*removal,
                     ms / 1000
                 );
@@ -299,16 +317,10 @@ impl Shim {
                 self.disk.name().as_str()
             );
         }
-        self.swept.store(true, ordering::Release);
-    }
-
-    /// Says that the pages cannot be counted yet, if so.
-    fn unswept(&self) -> &'static str {
-        if self.swept.load(ordering::Acquire) {
-            ""
-        } else {
-            "sweep not finished, "
+        if let Some(removal) = (*self.removal.lock()).as_mut() {
+            removal.swept = true;
         }
+        self.swept.store(true, ordering::Release);
     }
 
     /// Kills the fronts whose holders are gone or can be pinned. Returns whether all are dead.
@@ -347,9 +359,8 @@ impl Shim {
         let removal = (*guard).as_mut().ok_or(EINVAL)?;
         removal.given_up = true;
         pr_warn!(
-            "{}: the administrator releases the barrier: {}{}; its users may now crash the kernel or write to memory that is no longer theirs\n",
+            "{}: the administrator releases the barrier: {}; its users may now crash the kernel or write to memory that is no longer theirs\n",
             self.disk.name().as_str(),
-            self.unswept(),
             &*removal
         );
         Ok(())
@@ -360,8 +371,7 @@ impl Shim {
         match self.removal.lock().as_ref() {
             None => f.write_str("none\n")?,
             Some(removal) => {
-                let (ms, unswept) = (removal.ms(), self.unswept());
-                f.write_fmt(fmt!("held since {ms} ms: {unswept}{removal}\n"))?;
+                f.write_fmt(fmt!("held since {} ms: {removal}\n", removal.ms()))?;
             }
         }
         for stuck in self.stuck.lock().iter() {
