@@ -589,7 +589,8 @@ impl Shim {
 
     /// Opens the gate again after a failure whose holders are gone.
     ///
-    /// `EBUSY`: somebody is still on a part that is refused. `EINVAL`: nothing has failed.
+    /// `EBUSY`: somebody is still on a part that is refused, or is still to be told. `EINVAL`: nothing
+    /// has failed.
     pub(crate) fn clear(&self) -> Result {
         let _handling = self.handling.lock();
         if self.state() != State::Failed {
@@ -605,8 +606,9 @@ impl Shim {
             return Err(EBUSY);
         }
         self.gate.open();
-        if self.state() == State::Removing {
-            // A removal that was not announced came in between.
+        let scattered = self.pending.lock().overflowed();
+        if scattered || self.state() == State::Removing {
+            // In between came a removal that was not announced, or failures that only the gate could list.
             self.gate.close();
             return Err(EBUSY);
         }
@@ -614,12 +616,13 @@ impl Shim {
         Ok(())
     }
 
-    /// Returns whether the worker waits for somebody to let go.
+    /// Returns whether the worker has something to tell, or waits for somebody to let go.
     fn waits(&self) -> bool {
         // One after the other: a guard within `||` would live as long as the whole expression.
+        let pending = !self.pending.lock().is_empty();
         let stuck = !self.stuck.lock().is_empty();
         let unreleased = !self.unreleased.lock().is_empty();
-        stuck || unreleased || !self.clients.settled()
+        pending || stuck || unreleased || !self.clients.settled()
     }
 }
 

@@ -6,7 +6,7 @@
 . "$HERE/holders.sh"
 need_module
 need_test_module holder_test
-plan 50
+plan 51
 
 SIZE=$(($(<"/sys/block/$D/size") * 512))
 CORRUPT=/sys/kernel/debug/hwpoison/corrupt-pfn
@@ -443,6 +443,26 @@ poisoned() {
 		remove && umnt "$TMP/1" "$TMP/2" && unbind && bind_now && next
 }
 recorded() { [ "$(event seq)" = "$1" ]; }
+# So many frames that they cannot be listed one by one, while another event is under way; and whoever clears
+# the disk is first when that is over.
+scattered() {
+	local pfn i
+	pfn=$("$BIN/file" pfn "$TMP/2/f" 3) && at=$("$BIN/file" where "$TMP/2/f" 3) || return
+	umnt "$TMP/1" "$TMP/2" && add name=x "disk=$DEV" held=1 || return
+	behind report report "disk=$DEV" "list=$START3+4096"
+	wait_for 60 in_call x || return
+	for ((i = 1; i <= 80; i++)); do
+		like corrupt-pfn "$(wr $CORRUPT $((pfn + (START3 - at) / 4096 + i * 2)))" '[0-9E]*' || return
+	done
+	wr $S/clear 1 >"$TMP/clear" 2>&1 &
+	PID[clear]=$!
+	nap 0.3
+	! gone "${PID[clear]}" || { echo "clear did not wait for the event: $(<"$TMP/clear")"; return 1; }
+	order set name=x && ended report && wait_for 60 gone "${PID[clear]}" && wait_for 60 settled x 2 && wait_for 60 recorded $((N + 1)) &&
+		is source "$(event source)" memory_failure && heard x missed=0 || return
+	((ROW[ranges] >= 80)) || { echo "told of ${ROW[ranges]} ranges; clear: $(<"$TMP/clear")"; return 1; }
+	remove && unbind && bind_now && next
+}
 
 # --------------------------------------------------------------------------------------------------
 
@@ -500,5 +520,6 @@ c "an answer that is late absorbs nothing" late_absorption
 c "nor is a later event absorbed" not_absorbed_twice
 c "nobody is told before the kernel has stopped copying" copies
 c "memory_failure() reaches them" poisoned
+c "80 frames fail while another event is under way: clear does not make them forgotten" eval "mount_both && scattered"
 test_module unload holder_test >/dev/null
 finish
