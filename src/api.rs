@@ -25,7 +25,10 @@ use crate::{
             Name, //
         },
         callback::Callback,
-        module::Owner, //
+        module::{
+            NoIo,
+            Owner, //
+        }, //
     }, //
 };
 use core::ptr;
@@ -288,6 +291,8 @@ unsafe extern "C" fn dax_holder_report(
         }
         // SAFETY: By this function's contract.
         let (shim, _, window) = unsafe { find(bdev) }?;
+        // As in the event itself: reclaim must not wait for the pins of an inode.
+        let _noio = NoIo::new();
         // Without memory for a list they are looked at all the same: what is wrong is refused.
         let mut failed = KVVec::with_capacity(nr, GFP_KERNEL).ok();
         // SAFETY: By this function's contract there are `nr` of them.

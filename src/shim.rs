@@ -435,7 +435,7 @@ impl Shim {
             unsettled,
             late,
         } = outcome;
-        self.keep_stuck(stuck);
+        let lost = self.keep_stuck(stuck);
         let unlisted = self.keep_unreleased(unreleased) | unlisted;
         if kind == Kind::Failure {
             self.put_off(&event, &unsettled);
@@ -451,7 +451,8 @@ impl Shim {
         );
         self.registry.lock().push(done);
         announce::event(&self.disk, &done);
-        drop(unkept);
+        // Only now, since an eviction waits for pins.
+        drop((unkept, lost));
         done
     }
 
@@ -486,18 +487,17 @@ impl Shim {
         }
     }
 
-    /// Has the worker wait for pinned inodes.
-    fn keep_stuck(self: ArcBorrow<'_, Self>, found: KVec<Stuck>) {
+    /// Has the worker wait for pinned inodes. Without memory gives them back: to drop them is to wait here.
+    fn keep_stuck(self: ArcBorrow<'_, Self>, found: KVec<Stuck>) -> Option<KVec<Stuck>> {
         if found.is_empty() {
-            return;
+            return None;
         }
         for stuck in &found {
             pr_info!("{}: {stuck}\n", self.disk.name().as_str());
         }
         let lost = append(&mut self.stuck.lock(), found).err();
-        // Without memory the pins are waited for here, by the eviction; at least off the lock.
-        drop(lost);
         Self::kick(self);
+        lost
     }
 
     /// Has the worker see to stacked disks that have not let go. Returns whether there was no memory
@@ -551,7 +551,7 @@ impl Shim {
         let lost = append(&mut now, came).err();
         let free = now.is_empty();
         drop(now);
-        // As in `keep_stuck()`.
+        // Without memory the pins are waited for here, by the eviction; at least off the lock.
         drop(lost);
         free
     }

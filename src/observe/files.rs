@@ -16,7 +16,10 @@ use crate::{
     },
     sys::{
         block::BlockDevice,
-        module::may_administrate, //
+        module::{
+            may_administrate,
+            NoIo, //
+        }, //
     }, //
 };
 use kernel::{
@@ -179,6 +182,8 @@ fn list(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result<Option<RangeSe
 fn inject(shim: &Arc<Shim>, reader: &mut UserSliceReader) -> Result {
     // As for the attributes. Before the text is copied, and without a line in the log.
     may_administrate()?;
+    // As in the event itself: reclaim must not wait for the pins of an inode.
+    let _noio = NoIo::new();
     let ranges = list(shim, reader)?;
     // What the holders answered is in the holders file; the write itself was handled.
     Shim::fail(shim.as_arc_borrow(), Source::Injected, ranges).map(|_| ())
