@@ -10,7 +10,7 @@
 need_module
 for m in fail_call holder_test surprise; do need_test_module $m; done
 [ -e "$KO" ] || skip_all "DAX_HOLDER_KO does not name the module"
-plan 61
+plan 65
 
 export ND_NAME=$NAME SURPRISE_KO=$MODULES/surprise.ko
 ARM=/sys/kernel/debug/fail_call/arm
@@ -123,6 +123,7 @@ f "inject: every allocation" 30 "${TWO[@]}" inject alloc
 f "inject: every list of ranges" 10 "${TWO[@]}" inject $KV 0
 f "inject: pages that seem to be pinned" 2 "${ALL[@]}" inject dax_layout_busy_page_range 1
 f "inject: a layer that does not say where it is" 1 "${TWO[@]}" inject dax_direct_access -5
+f "inject: a layer seems to have no DAX" 1 "${TWO[@]}" inject fs_dax_get_by_bdev+5 0
 f "inject: no uevent" 1 $EXT4 inject kobject_uevent_env -12
 f "inject: no memory at all" 1 -f -t -1 "${ALL[@]}" inject alloc
 f "report: every allocation" 5 -r "$RANGES" $EXT4 report alloc
@@ -134,6 +135,7 @@ native() {
 }
 ft "inject, policy native: XFS's handler fails" native dax_holder_notify_failure -5
 ft "inject, policy native: XFS's super block cannot be read" native read_cache_folio -5
+f "inject, a cache: every allocation" 10 -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED inject alloc
 f "inject: no memory at all, a cache" 1 -f -t -1 -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED inject alloc
 f "memory_failure(): every allocation" 10 $EXT4 poison alloc
 f "memory_failure(): another event seems to be under way" 1 $EXT4 poison rust_helper_mutex_trylock 0
@@ -149,7 +151,9 @@ l() { f "unbind, a table between: $1" "$2" -b "$MAKE_LAYER" -a "$GO ${L##*/}" "$
 l "every allocation" 12 $EXT4 $LAYER unbind alloc
 l "no memory at all" 1 -f -t -1 $EXT4 $LAYER unbind alloc
 l "it does not say where it is" 1 $EXT4 $LAYER unbind dax_direct_access -5
+l "it seems to have no DAX" 1 $EXT4 $LAYER unbind fs_dax_get_by_bdev+5 0
 c() { f "unbind, a cache: $1" "$2" -b "$MAKE_CACHED" -a "$GO ${C##*/}" "${@:3}"; }
+c "every allocation" 10 $EXT4 $CACHED unbind alloc
 c "no process for the agent" 1 $EXT4 $CACHED unbind call_usermodehelper_setup 0
 # call_usermodehelper_exec() frees what it is given when it fails, so it cannot be left out: that there is no
 # agent, or that it is killed, is for test_writecache.
