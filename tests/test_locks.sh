@@ -15,9 +15,9 @@ learn() {
 	awk '/ FD:/ { outer = $NF; next } / -> / { sub(/#[0-9]+$/, "", outer); sub(/#[0-9]+$/, ""); print outer, $NF }' \
 		/proc/lockdep | sort -u >"$TMP/edges"
 }
-# direct OUTER INNER; order OUTER INNER: on some way.
+# direct OUTER INNER; under OUTER INNER: on some way.
 direct() { grep -qxF "$1 $2" "$TMP/edges"; }
-order() {
+under() {
 	awk -v from="$1" -v to="$2" '
 		{ next_of[$1] = next_of[$1] " " $2 }
 		END {
@@ -44,35 +44,35 @@ documented() {
 	local i j
 	learn
 	for ((i = 0; i + 1 < ${#locks[@]}; i++)); do
-		order "${locks[i]}" "${locks[i + 1]}" || return
+		under "${locks[i]}" "${locks[i + 1]}" || return
 		for ((j = i + 1; j < ${#locks[@]}; j++)); do never "${locks[j]}" "${locks[i]}" || return; done
 	done
 }
 publishing() {
-	order "${C}Shim::handling" PUBLISHING && order PUBLISHING "${C}Fronts::list" &&
+	under "${C}Shim::handling" PUBLISHING && under PUBLISHING "${C}Fronts::list" &&
 		never "${C}Fronts::list" PUBLISHING && never PUBLISHING "${C}Shim::handling"
 }
 table() {
-	order PUBLISHING DISKS && order DISKS "${C}Known::inner" && order "${C}Known::inner" "${C}Fronts::list" &&
+	under PUBLISHING DISKS && under DISKS "${C}Known::inner" && under "${C}Known::inner" "${C}Fronts::list" &&
 		never DISKS PUBLISHING && never "${C}Known::inner" DISKS && never "${C}Fronts::list" "${C}Known::inner"
 }
 grace_periods() {
 	local lock
-	order PUBLISHING dax_srcu || return
+	under PUBLISHING dax_srcu || return
 	for lock in removal unreleased stuck registry; do never "${C}Shim::$lock" dax_srcu || return; done
 	never DISKS dax_srcu && never "${C}Known::inner" dax_srcu && never "${C}Fronts::list" dax_srcu
 }
 # The first holder who registers shows it, before any event.
 clients() {
 	test_module load holder_test && add name=x "disk=$DEV" && remove x && test_module unload holder_test && learn &&
-		order "${C}Clients::list" "${C}Client::state" && order "${C}Client::state" "${C}Tally::sheet" &&
+		under "${C}Clients::list" "${C}Client::state" && under "${C}Client::state" "${C}Tally::sheet" &&
 		never "${C}Client::state" "${C}Clients::list" && never "${C}Tally::sheet" "${C}Client::state"
 }
 callbacks() {
 	local lock
 	never dax_srcu "${C}Shim::handling" || return
 	for lock in "${C}Shim::removal" "${C}Clients::list" "${C}Gate::change" "${C}Shim::pending"; do
-		order dax_srcu "$lock" && never "$lock" dax_srcu || return
+		under dax_srcu "$lock" && never "$lock" dax_srcu || return
 	done
 }
 
