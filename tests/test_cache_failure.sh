@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$HERE/writecache.sh"
 need_writecache
-plan 13
+plan 15
 
 # The cache on the second partition, something else on the first. It is larger than what mkfs.xfs
 # zeroes: what does not fit goes past it.
@@ -71,6 +71,25 @@ without_agent() {
 released() { is state "$(holder "${P2#/dev/}" state)" down; }
 with_agent() { agent_is $AGENT && wait_for 90 released && like table "$(dm table wc)" '*error*'; }
 
+# Killed in the midst of its work, as it is when it takes too long, it leaves no device behind that is suspended:
+# what waits for that, the log of XFS say, would keep the event from ending.
+killed_halfway() {
+	mkdir -p "$TMP/bin" && printf '#!/bin/sh\ncase " $* " in *" load "*) kill -KILL $PPID; exit 1 ;; esac\nexec %s "$@"\n' \
+		"$(type -P dmsetup)" >"$TMP/bin/dmsetup" && chmod 755 "$TMP/bin/dmsetup" &&
+		program halfway "PATH=$TMP/bin:\$PATH
+. $AGENT" && made xfs && BEFORE=$(written) || return
+	wr "$G/inject" "$START+4096" >"$TMP/inject" &
+	PID[inject]=$!
+	wait_for 60 gone "${PID[inject]}" || { dm resume wc; return 1; }
+	ended inject && is suspended "$(dm info -c --noheadings -o suspended wc)" Active && stopped && refused && lives &&
+		is state "$(holder "${P2#/dev/}" state)" stuck
+}
+with_the_right_one() {
+	agent_is $AGENT && wait_for 90 released && dismantle && kill -KILL "${PID[other]}" && wait "${PID[other]}" 2>/dev/null
+	unset "PID[other]"
+	umnt "$TMP/neighbour" && reset
+}
+
 must "a cache beside a file system with DAX" setup
 for fs in ext4 xfs; do
 	t "$fs: a block in the data area" fails_at $fs data
@@ -84,4 +103,6 @@ t "outside of it: it goes on" outside ext4
 t "without an agent: I/O ends, nothing is written back" without_agent
 t "the agent comes: released" with_agent
 t "and all is on the medium" on_medium
+t "an agent that is killed halfway leaves nothing suspended: the event ends" killed_halfway
+t "the right one comes: released" with_the_right_one
 finish

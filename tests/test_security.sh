@@ -278,21 +278,30 @@ runs_only_that() {
 		is environment "$(sort environment | tr '\n' ' ')" "HOME=/ LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin " && gone_well
 }
 real_agent() { wr $P/agent $AGENT && evil_cache && removed && gone_well; }
-# with_dmsetup EXIT AGENT'S ARGUMENTS...: a dmsetup that says nothing, notes that it was asked, and exits so.
+# with_dmsetup EXIT TABLE AGENT'S ARGUMENTS...: a dmsetup that says so, notes that it was asked, and exits so.
 with_dmsetup() {
-	mkdir -p "$TMP/bin" && rm -f "$TMP/asked" && printf '#!/bin/sh\n: >%s/asked\nexit %d\n' "$TMP" "$1" >"$TMP/bin/dmsetup" &&
-		chmod 755 "$TMP/bin/dmsetup" && PATH=$TMP/bin:$PATH "$AGENT" "${@:2}"
+	mkdir -p "$TMP/bin" && rm -f "$TMP/asked" &&
+		printf '#!/bin/sh\n: >%s/asked\necho "%s"\nexit %d\n' "$TMP" "$2" "$1" >"$TMP/bin/dmsetup" &&
+		chmod 755 "$TMP/bin/dmsetup" && PATH=$TMP/bin:$PATH "$AGENT" "${@:3}"
 }
+LINEAR="0 8 linear 3:4 0"
 # To say that a device is harmless is to let go of the memory under it.
 no_answer() {
-	with_dmsetup 0 release 1:2 3:4
-	is "with a dmsetup that knows nothing of it" $? 3 && test -e "$TMP/asked" || return
-	with_dmsetup 1 release 1:2 3:4
+	with_dmsetup 0 "$LINEAR" release 1:2 3:4
+	is "with a table that is no cache" $? 3 && test -e "$TMP/asked" || return
+	# A table that is being loaded has the memory mapped, and is neither live nor inactive.
+	with_dmsetup 0 "0 8 linear 5:6 0" release 1:2 3:4
+	is "with a table that has nothing of the memory" $? 1 || return
+	with_dmsetup 0 "$LINEAR" release 1:2 3:4 5:6
+	is "with a table that has a part of it" $? 1 || return
+	with_dmsetup 0 "0 8 pcache 3:4 5:6 4 cache_mode writeback data_crc false" release 1:2 3:4
+	is "with a cache that it cannot handle" $? 1 || return
+	with_dmsetup 1 "$LINEAR" release 1:2 3:4
 	is "with a dmsetup that fails" $? 1 && rm "$TMP/bin/dmsetup" || return
 	PATH=$TMP/bin "$AGENT" release 1:2 3:4
 	is "without a dmsetup" $? 1
 }
-refused() { with_dmsetup 0 "$@"; is "the agent with '$*'" $? 1 && fails test -e "$TMP/asked"; }
+refused() { with_dmsetup 0 "$LINEAR" "$@"; is "the agent with '$*'" $? 1 && fails test -e "$TMP/asked"; }
 hostile_arguments() {
 	local w
 	for w in '1:2;touch evil' '$(touch evil)' '`touch evil`' '1:2 -x' '-v' '1:' ':2' '1:2:3' '' '1:2
