@@ -140,10 +140,10 @@ impl Stack {
     }
 
     fn find_levels(&mut self) {
-        // There is no way round in a stack, so this ends, after as many rounds as there are levels.
-        let mut found = false;
-        while !found {
-            found = true;
+        // As many rounds as there are levels. There is no way round in a stack that is in use; but a table that
+        // is loaded and waits may lie on its own device, by way of another.
+        for _ in 0..self.layers.len() {
+            let mut found = true;
             for at in 0..self.layers.len() {
                 let below = self.layers[at].lowers.iter().map(|lower| match lower.on {
                     On::Disk(_) => 0,
@@ -152,6 +152,9 @@ impl Stack {
                 let level = below.max().unwrap_or(0);
                 found &= self.layers[at].level == level;
                 self.layers[at].level = level;
+            }
+            if found {
+                break;
             }
         }
         self.highest = self.layers.iter().map(|l| l.level).max().unwrap_or(0);
