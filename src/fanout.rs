@@ -328,8 +328,12 @@ impl Telling<'_> {
         };
         for device in layer.disk.block_devices() {
             let place = Place::on(device, layer);
-            if let Some(place) = place.filter(|place| place.is_touched(self.event)) {
-                self.file_system(&place, access);
+            let Some(place) = place.filter(|place| place.is_touched(self.event)) else {
+                continue;
+            };
+            // Whoever lies on a layer and is none yet: a table that is just being loaded, say.
+            if !self.file_system(&place, access) && layer.dax && !self.is_below(&place) {
+                self.stranger(&place);
             }
         }
         if layer.maps && self.event.kind == Kind::Removal {
@@ -387,16 +391,27 @@ impl Telling<'_> {
         {
             return;
         }
-        let is_below = match self.site.stack {
+        // A user of the memory has a front. A program that has merely opened the disk for itself, as
+        // ndctl does to unbind it, must not be waited for: it waits for us.
+        if !self.is_below(&place) && self.site.fronts.in_use() {
+            self.stranger(&place);
+        }
+    }
+
+    /// Returns whether a layer lies on `place`, which is told for itself.
+    fn is_below(&self, place: &Place<'_>) -> bool {
+        match self.site.stack {
             Some(stack) => stack.on(&place.device.name()).is_some(),
             // Who waits for a layer that is not remembered is told under which device it is.
             None if self.stopped && self.event.kind != Kind::Failure => false,
             None => stack::is_below(self.site.disk, &place.device),
-        };
-        // A user of the memory has a front. A program that has merely opened the disk for itself, as
-        // ndctl does to unbind it, must not be waited for: it waits for us.
-        if !is_below && place.device.claimed() && self.site.fronts.in_use() {
-            self.tell(Stranger(place.device.get()), &place, 0, Self::generic);
+        }
+    }
+
+    /// Whoever has claimed `place`, and is neither a file system nor a layer.
+    fn stranger(&mut self, place: &Place<'_>) {
+        if place.device.claimed() {
+            self.tell(Stranger(place.device.get()), place, 0, Self::generic);
         }
     }
 

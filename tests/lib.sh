@@ -158,6 +158,14 @@ start() {
 }
 started() { has "$TMP/$1" READY || gone "${PID[$1]}"; }
 
+# For start: python3 -c "$CLAIM" DEVICE claims it for itself until it is told.
+# shellcheck disable=SC2034
+CLAIM='import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)
+print("READY", flush=True)
+signal.sigwait([signal.SIGUSR1])'
+
 # tell NAME: SIGUSR1. ended NAME: wait for its end (60 s); its exit code; its output on failure.
 tell() { kill -USR1 "${PID[$1]:-none}" 2>/dev/null; }
 ended() {

@@ -53,13 +53,8 @@ back() {
 # Whoever has claimed a part of the disk is waited for from the surprise on, also when the unbind comes
 # after it and cannot sweep at once: a copy from another disk holds grace periods up.
 stranger() {
-	local claim='import os, signal, sys
-os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-print("READY", flush=True)
-signal.sigwait([signal.SIGUSR1])'
 	echo 0 >$S/attached && insmod "$MODULES/surprise.ko" "disk=$DEV" && echo 1 >$S/attached && both &&
-		start claim python3 -c "$claim" "$P3" && echo 1 >$SURPRISE && wait_for 60 claimed || return
+		start claim python3 -c "$CLAIM" "$P3" && echo 1 >$SURPRISE && wait_for 60 claimed || return
 	mke /dev/pmem1 && mnt /dev/pmem1 "$TMP/other" && "$BIN/file" make "$TMP/other/f" 1 $SEED &&
 		mkfs.ext4 -q -F "$PLAIN" 16M && mkdir -p "$TMP/slow" && mount "$PLAIN" "$TMP/slow" &&
 		start copy "$BIN/slowcopy" "$TMP/other/f" "$TMP/slow/page" $SEED || return

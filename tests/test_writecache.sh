@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$HERE/writecache.sh"
 need_writecache
-plan 22
+plan 24
 
 ROUNDS=${ROUNDS:-${DEBUG:+3}}
 ROUNDS=${ROUNDS:-20}
@@ -134,6 +134,25 @@ crowded() {
 }
 claimed() { [[ $(cat "$G/barrier" 2>&1) == "held since"*claimed*"$1"* ]]; }
 
+# ---- other things that lie on a layer ---------------------------------------------------------
+
+# Whoever has claimed a layer that passes DAX on could have mapped the memory: a cache that is just being
+# made has, and is no layer yet.
+claimed_layer() {
+	nothing && back && dm create extents --table "0 8192 linear $P1 0" &&
+		start claim python3 -c "$CLAIM" /dev/mapper/extents && unbind 0 &&
+		wait_for 30 claimed "$(dm info -c --noheadings -o blkdevname extents)" && nap 1 && ! gone "${PID[unbind]}" || return
+	tell claim && ended claim && wait_for 30 gone "${PID[unbind]}" && ended unbind && nothing && bind_now
+}
+# A table that waits may lie on its own device, by way of another: no live one can.
+round_about() {
+	dm create extents --table "0 8192 linear $P1 0" && dm create wc --table "0 8192 linear /dev/mapper/extents 0" &&
+		dm load extents --table "0 8192 linear /dev/mapper/wc 0" || return
+	cat "$G/holders" >"$TMP/listed" 2>&1 &
+	PID[list]=$!
+	wait_for 20 gone "${PID[list]}" && ended list && inject "$START1+4096" && dm clear extents && nothing && reset
+}
+
 # ---- somebody else at the same time ----------------------------------------------------------
 
 # A write to a suspended device waits for its resume, and a removal that comes then for the write:
@@ -198,6 +217,8 @@ t "an agent that lies" liar
 t "and one that does not" arrives
 t "an agent that fails once" fails_once
 t "more layers than can be listed: the memory stays until the last one is gone" crowded
+t "somebody has claimed a layer: the removal waits for him" claimed_layer
+t "a table that lies on itself, and waits: no event hangs" round_about
 t "suspend, resume, message and remove at the same time" meddled
 [ ! -e "$TMP/notes" ] || cat "$TMP/notes"
 finish
