@@ -135,9 +135,10 @@ impl Unreleased {
     /// Takes the agent at its word only for what cannot be seen from here.
     fn judge(&self, answer: Result<Answer>) -> Result {
         match answer? {
-            Answer::Harmless => Ok(()),
+            // But not if he has not heard of all.
+            Answer::Harmless if !self.numbers.are_cut() => Ok(()),
             Answer::Released if self.gone() => Ok(()),
-            Answer::Released => Err(EBUSY),
+            Answer::Harmless | Answer::Released => Err(EBUSY),
         }
     }
 

@@ -32,6 +32,7 @@ pub(crate) enum End {
 pub(crate) struct Numbers {
     numbers: [u32; Self::MOST],
     count: usize,
+    cut: bool,
 }
 
 impl Numbers {
@@ -42,12 +43,23 @@ impl Numbers {
         let mut this = Self {
             numbers: [0; Self::MOST],
             count: 0,
+            cut: false,
         };
-        for (slot, number) in this.numbers.iter_mut().zip(numbers) {
-            *slot = number;
-            this.count += 1;
+        for number in numbers {
+            match this.numbers.get_mut(this.count) {
+                Some(slot) => {
+                    *slot = number;
+                    this.count += 1;
+                }
+                None => this.cut = true,
+            }
         }
         this
+    }
+
+    /// Returns whether there were more than the agent can be told.
+    pub(crate) fn are_cut(&self) -> bool {
+        self.cut
     }
 
     fn as_slice(&self) -> &[u32] {
