@@ -220,7 +220,9 @@ bool dax_holder_next_range(struct dax_holder_client *client, struct dax_holder_r
  * @handled: is filled if not NULL
  *
  * One event for all of them. When it returns, every holder has answered or was given up on, and no
- * process can reach the ranges. Without memory to list them, it is the failure of the whole disk.
+ * process can reach the ranges; but with the policy "native" a process that has mapped a file of XFS
+ * keeps its mapping unless it wants to be killed early (PR_MCE_KILL, vm.memory_failure_early_kill),
+ * which is what XFS's own handler does. Without memory to list them, it is the failure of the whole disk.
  *
  * Context: process context; sleeps for as long as the holders take.
  *
