@@ -29,6 +29,9 @@ VISITED_MIB=16			# a file system that is mounted for a moment only, again and ag
 shopt -s extglob
 CYCLE=0
 BOOK=$TMP/book
+# A slow guest on a busy machine is no reason to give the agent up.
+patient_agent() { echo $((60 * PATIENCE)) >/sys/module/$MODULE/parameters/agent_timeout; }
+patient_agent
 
 # ----------------------------------------------------------------------------------- decisions
 
@@ -546,7 +549,7 @@ attachments() {
 	local n
 	for n in 1 2 3; do echo 0 >$S/attached && echo 1 >$S/attached && count attachments || return; done
 }
-loads() { unload && load && attached && count loads && did load; }
+loads() { unload && load && patient_agent && attached && count loads && did load; }
 idle_removal() { unbind 60 && bind_now && attached && count removals; }
 storm() {
 	local n
