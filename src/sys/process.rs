@@ -39,21 +39,17 @@ impl Numbers {
     const MOST: usize = bindings::DH_AGENT_NUMBERS as usize;
 
     /// Takes the first of `numbers`.
-    pub(crate) fn new(numbers: impl Iterator<Item = u32>) -> Self {
+    pub(crate) fn new(mut numbers: impl Iterator<Item = u32>) -> Self {
         let mut this = Self {
             numbers: [0; Self::MOST],
             count: 0,
             cut: false,
         };
-        for number in numbers {
-            match this.numbers.get_mut(this.count) {
-                Some(slot) => {
-                    *slot = number;
-                    this.count += 1;
-                }
-                None => this.cut = true,
-            }
+        for (slot, number) in this.numbers.iter_mut().zip(numbers.by_ref()) {
+            *slot = number;
+            this.count += 1;
         }
+        this.cut = numbers.next().is_some();
         this
     }
 
