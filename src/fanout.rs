@@ -355,7 +355,10 @@ impl Telling<'_> {
             (false, false) => Access::CutOff,
         };
         for device in upper.block_devices().filter(BlockDevice::claimed) {
-            self.file_system(&Place::somewhere_on(device, self.site.disk), access);
+            let place = Place::somewhere_on(device, self.site.disk);
+            if !self.file_system(&place, access) && dax && !stack::is_below(upper, &place.device) {
+                self.stranger(&place);
+            }
         }
         if !dax && removal {
             self.stop(upper);
