@@ -78,13 +78,8 @@ enum On {
 }
 
 impl Stack {
-    /// More layers than this are not looked through.
-    const MOST: usize = 64;
-
     /// Looks what is stacked on `disk`, whose frames are `pages`, and what `ranges` of it are to
-    /// each. Sleeps.
-    ///
-    /// `ENOMEM`, or `E2BIG` for more than [`Stack::MOST`] layers.
+    /// each. Sleeps. `ENOMEM`.
     pub(crate) fn above(disk: &Disk, pages: Pages, ranges: &RangeSet) -> Result<Self> {
         let mut this = Self {
             layers: KVec::new(),
@@ -120,7 +115,6 @@ impl Stack {
             let known = self.layers.iter().position(|layer| layer.disk.is(&upper));
             let at = match known {
                 Some(at) => at,
-                None if self.layers.len() >= Self::MOST => return Err(E2BIG),
                 None => {
                     self.layers.push(Layer::new(upper), GFP_KERNEL)?;
                     self.layers.len() - 1
