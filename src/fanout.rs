@@ -196,8 +196,11 @@ impl Outcome {
 
     /// Notes that `place` could not be told yet.
     fn put_off(&mut self, place: &Place<'_>) {
-        if let Some(slot) = self.unsettled.iter_mut().find(|slot| slot.is_none()) {
-            *slot = Some(place.window);
+        let window = place.window;
+        match self.unsettled.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => *slot = Some(window),
+            // What lies between is told as well: better than not to tell this one.
+            None => self.unsettled[0] = self.unsettled[0].map(|first| first.hull(window)),
         }
         let _ = self.late.push(place.device.get(), GFP_KERNEL);
     }
