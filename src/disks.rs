@@ -209,6 +209,8 @@ impl Known {
 
     /// Attaches by hand. Errors as [`Known::attach`]; `EBUSY` also if it is attached.
     pub(crate) fn attach_again(&self) -> Result {
+        // Events wait for the list of gates: its memory must not come from evicting pinned inodes.
+        let _noio = NoIo::new();
         let locked = self.parent.try_lock().ok_or_else(restart_syscall)?;
         // The driver may have been unbound before we had the lock.
         locked.pmem_disk().ok_or(ENODEV)?;
