@@ -16,7 +16,7 @@ static char agent[DH_AGENT_PATH] = "/usr/lib/dax_holder/agent";
  * without capabilities owns the files too. Loading the module takes CAP_SYS_MODULE, and who
  * has that needs no agent to do as he likes.
  */
-static bool may_set(void) { return capable(CAP_SYS_ADMIN) || capable(CAP_SYS_MODULE); }
+static bool may_set(void) { return dh_may_administrate() || data_race(capable(CAP_SYS_MODULE)); }
 
 /* An absolute path, or nothing at all; what `echo` adds at the end is taken off. */
 static int agent_set(const char *value, const struct kernel_param *param)

@@ -240,8 +240,11 @@ struct kernfs_node *dh_stacking(struct gendisk *upper, struct block_device *bdev
 void dh_stacking_get(struct kernfs_node *link) { kernfs_get(link); }
 void dh_stacking_put(struct kernfs_node *link) { kernfs_put(link); }
 
-/* Is the link still in its directory? It is never put back once removed. */
-bool dh_stacking_holds(struct kernfs_node *link) { return !RB_EMPTY_NODE(&link->rb); }
+/*
+ * Is the link still in its directory? It is never put back once removed, and until then its place in
+ * the tree may change under our eyes, but not to that of one that is removed.
+ */
+bool dh_stacking_holds(struct kernfs_node *link) { return data_race(!RB_EMPTY_NODE(&link->rb)); }
 
 bool dh_disk_is_dm(struct gendisk *disk) { return !strncmp(disk->disk_name, "dm-", 3); }
 
@@ -342,7 +345,7 @@ struct inode *dh_next_dax_inode(struct super_block *sb, struct inode *prev)
 		    /* Any inode is a resting point when somebody wants the CPU. */
 		    (need_resched() ||
 		     (IS_DAX(inode) && (mapping_mapped(inode->i_mapping) ||
-					!mapping_empty(inode->i_mapping))))) {
+					!data_race(mapping_empty(inode->i_mapping)))))) {
 			__iget(inode);
 			found = inode;
 		}
