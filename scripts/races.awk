@@ -4,7 +4,8 @@
 #
 # The kernel has races of its own, most of which are known and do no harm. One is ours if any frame of
 # either stack, or the place an access was reordered to, is in a module of this folder. Whom an interrupt
-# has interrupted says nothing.
+# has interrupted says nothing; nor who waits for a lock whose own queue is what races: that has no data
+# but its own.
 
 function said(line) { sub(/^\[ *[0-9]+\.[0-9]+\](\[ *[TC][0-9]+\])? ?/, "", line); return line }
 
@@ -24,7 +25,7 @@ function report(	i) {
 			print held[i]
 		}
 	}
-	n = ours = interrupt = interrupted = 0
+	n = ours = interrupt = interrupted = queue = 0
 }
 
 { text = said($0) }
@@ -32,11 +33,13 @@ text ~ /^BUG: KCSAN: / { report() }
 text !~ /^BUG: KCSAN: / && !n { print; next }
 {
 	held[++n] = $0
+	if (n == 1)
+		queue = text ~ /^BUG: KCSAN: data-race in osq_(un)?lock( \/ osq_(un)?lock)?$/
 	if (text ~ / bytes by .* on cpu [0-9]+:$/) {
 		interrupt = text ~ / by interrupt on cpu/
 		interrupted = 0
 	}
-	if (part(text) && !interrupted && text ~ /\[(dax_holder|holder_[a-z_]+|slow_bind|surprise)\]/)
+	if (part(text) && !interrupted && !queue && text ~ /\[(dax_holder|holder_[a-z_]+|slow_bind|surprise)\]/)
 		ours = 1
 	if (interrupt && text ~ /^ +asm_(sysvec_|common_interrupt)/)
 		interrupted = 1
