@@ -153,7 +153,8 @@ with_log() {
 			umount_one 4 && reset && mount_logged || { echo "mount $n"; return 1; }
 	done
 	echo shutdown >$S/policy
-	start people4 "$BIN/mapper" "$TMP/4/f" $SEED shared,write && unbind 120 && told people4 && umount_one 4 &&
+	start people4 "$BIN/mapper" "$TMP/4/f" $SEED shared,write && unbind 120 && told people4 &&
+		logged "$D: event [0-9]+: removal.* 1 holder, result 0" && umount_one 4 &&
 		bind_now && mount_logged && umount_one 4
 }
 mount_logged() { mount -o "dax=always,logdev=$P5" "$P4" "$TMP/4"; }
