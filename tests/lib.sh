@@ -91,6 +91,7 @@ must() { t "$@" || finish; }
 finish() {
 	local want=$((PLAN - 1))
 	while ((DONE < want)); do result 1 "not reached"; done
+	((DONE == want)) || result 1 "$DONE tests, $want planned"
 	if [ -n "${DIRTY:-}" ]; then	# a suite that breaks the kernel on purpose
 		skip "the kernel log is free of splats" "it is not meant to be"
 	else

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$HERE/writecache.sh"
 need_writecache
-plan 15
+plan 17
 
 # The cache on the second partition, something else on the first. It is larger than what mkfs.xfs
 # zeroes: what does not fit goes past it.
