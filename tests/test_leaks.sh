@@ -9,7 +9,8 @@ need_test_module holder_test
 [ -r /proc/slabinfo ] || skip_all "no /proc/slabinfo"
 plan 17
 
-ROUNDS=${ROUNDS:-${DEBUG:+40}}		# where there is kmemleak few will do
+[ ! -e /sys/kernel/debug/kmemleak ] || ROUNDS=${ROUNDS:-40}	# with that few will do
+ROUNDS=${ROUNDS:-${DEBUG:+150}}
 ROUNDS=${ROUNDS:-400}
 SLOW=$(((ROUNDS * 3 + 7) / 8))
 # Those that a leak of the module would fill: what is allocated once per disk, event, holder.
