@@ -21,7 +21,7 @@
  *   -r RANGES	what fails, as for inject
  *   -b COMMAND	before the file systems are mounted
  *   -a COMMAND	when they are unmounted
- *   -w		the removal waits until then
+ *   -w		the removal waits until then, -W: it may
  *
  * After each: either an error that may be, and all is as before, or it was done; and then a whole event
  * works. An event is never refused. Prints the places in the code, how many were made to fail, and how
@@ -43,7 +43,8 @@
 static const char *disk = "pmem0", *nd, *ranges = "all", *what, *ko;
 static long returns;
 static int times = 1;
-static bool first_only, waits;
+static bool first_only;
+static enum { NEVER, MAY, MUST } waits;
 static const char *before_all, *after_all;
 static int may[16], nmay;
 static char last_text[4096];
@@ -630,7 +631,7 @@ static bool gone(int rc)
 		return bad("the unbind does not end: %s", rd(debugfs("barrier")));
 	if (with_client() && calls() != 1)
 		return bad("the registered holder was told %ld times", calls());
-	if (waits && worker_done)
+	if (waits == MUST && worker_done)
 		return bad("the unbind did not wait");
 	if (!all_dead() || !client_goes() || !unmount_all())
 		return false;
@@ -849,7 +850,7 @@ int main(int argc, char **argv)
 	disk = getenv("DAX_DISK") ?: disk;
 	nd = getenv("ND_NAME") ?: "pfn0.0";
 	ko = getenv("DAX_HOLDER_KO") ?: "";
-	while ((opt = getopt(argc, argv, "+t:e:m:r:b:a:fw")) > 0) {
+	while ((opt = getopt(argc, argv, "+t:e:m:r:b:a:fwW")) > 0) {
 		struct place *p = &places[nplaces];
 
 		switch (opt) {
@@ -872,7 +873,10 @@ int main(int argc, char **argv)
 			first_only = true;
 			break;
 		case 'w':
-			waits = true;
+			waits = MUST;
+			break;
+		case 'W':
+			waits = MAY;
 			break;
 		case 'm':
 			if (nplaces < 4 && (p->dev = strtok(optarg, ":")) && (p->type = strtok(NULL, ":")) &&

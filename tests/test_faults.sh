@@ -10,7 +10,7 @@
 need_module
 for m in fail_call holder_test surprise; do need_test_module $m; done
 [ -e "$KO" ] || skip_all "DAX_HOLDER_KO does not name the module"
-plan 66
+plan 70
 
 export ND_NAME=$NAME SURPRISE_KO=$MODULES/surprise.ko
 ARM=/sys/kernel/debug/fail_call/arm
@@ -120,6 +120,7 @@ RANGES="0+4096,$(at 1 8)+4096,$(at 2 8)+4096,$(at 3 8)+4096"
 TWO=(-b "$MAKE_LAYER" -a "$GO ${L##*/}" -r "$RANGES" $EXT4 $LAYER)
 ALL=("${TWO[@]}" $XFS)
 f "inject: every allocation" 30 "${TWO[@]}" inject alloc
+f "inject: every allocation, XFS" 10 $XFS inject alloc
 f "inject: every list of ranges" 10 "${TWO[@]}" inject $KV 0
 f "inject: pages that seem to be pinned" 2 "${ALL[@]}" inject dax_layout_busy_page_range 1
 f "inject: a layer that does not say where it is" 1 "${TWO[@]}" inject dax_direct_access -5
@@ -144,6 +145,8 @@ f "memory_failure(): no memory at all" 1 -f -t -1 $EXT4 $XFS poison alloc
 # ---------------------------------------------------------------------------------------- removals
 
 f "unbind: every allocation" 10 $EXT4 unbind alloc
+f "unbind: every allocation, XFS" 8 $XFS unbind alloc
+f "unbind: pages that seem to be pinned" 2 $EXT4 $XFS unbind dax_layout_busy_page_range 1
 f "unbind: no memory at all" 1 -f -t -1 $EXT4 $XFS unbind alloc
 f "unbind: no barrier" 1 $EXT4 unbind get_dev_pagemap 0
 f "unbind: files that do not let go at once" 2 $EXT4 $XFS unbind dax_break_layout -16
@@ -153,7 +156,7 @@ l "no memory at all" 1 -f -t -1 $EXT4 $LAYER unbind alloc
 l "it does not say where it is" 1 $EXT4 $LAYER unbind dax_direct_access -5
 l "it seems to have no DAX" 1 $EXT4 $LAYER unbind fs_dax_get_by_bdev+5 0
 c() { f "unbind, a cache: $1" "$2" -b "$MAKE_CACHED" -a "$GO ${C##*/}" "${@:3}"; }
-c "every allocation" 10 $EXT4 $CACHED unbind alloc
+c "every allocation" 10 -W $EXT4 $CACHED unbind alloc
 c "no process for the agent" 1 $EXT4 $CACHED unbind call_usermodehelper_setup 0
 # call_usermodehelper_exec() frees what it is given when it fails, so it cannot be left out: that there is no
 # agent, or that it is killed, is for test_writecache.
@@ -181,15 +184,16 @@ pinned() {
 		umnt "$TMP/3"
 }
 ft "unbind: no memory at all, a closed file is pinned" pinned
-f "surprise: every allocation" 6 $EXT4 surprise alloc
-f "surprise: no barrier" 1 $EXT4 surprise get_dev_pagemap 0
-f "surprise: no memory at all" 1 -f -t -1 $EXT4 $XFS surprise alloc
 # A table that is just being loaded has claimed the layer, and is none itself yet.
 claimed() {
 	table && start claim python3 -c "$CLAIM" $L && unbind_without_memory && nap 1 && ! gone "${PID[unbind]}" &&
 		tell claim && ended claim && tables_gone && wait_for 60 gone "${PID[unbind]}" && ended unbind && bind_now && attached
 }
 ft "unbind: no memory at all, somebody has claimed a layer" claimed
+f "surprise: every allocation" 6 $EXT4 surprise alloc
+f "surprise: files that do not let go at once" 1 $EXT4 $XFS surprise dax_break_layout -16
+f "surprise: no barrier" 1 $EXT4 surprise get_dev_pagemap 0
+f "surprise: no memory at all" 1 -f -t -1 $EXT4 $XFS surprise alloc
 
 kmemleak() {
 	nap 6
