@@ -59,7 +59,7 @@ wrong_words() {
 }
 finishes() {
 	! gone "${PID[unbind]}" && { [ -z "${1:-}" ] || dmsetup --noudevsync resume $SLOW; } &&
-		told pin && has "$TMP/pin" RELEASED && wait_for 15 gone "${PID[unbind]}" && ended unbind &&
+		told pin && has "$TMP/pin" RELEASED && wait_for 60 gone "${PID[unbind]}" && ended unbind &&
 		umnt "$TMP/1" "$TMP/2" && bind_now && attached && both_mounted || return
 	for i in 1 2; do
 		"$BIN/file" check "$TMP/$i/pin" $SEED && "$BIN/file" check "$TMP/$i/map" $SEED || return
