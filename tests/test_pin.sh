@@ -91,14 +91,12 @@ unlinked() {
 	rm "$TMP/2/gone" &
 	PID[rm]=$!
 	nap 1 && ! gone "${PID[rm]}" || { echo "nobody waits for the page"; return 1; }
-	unbind 0
-	waiting
+	waits 1
 	local rc=$?
 	told pin && wait_for 30 gone "${PID[rm]}" && wait_for 30 gone "${PID[unbind]}" && ended unbind || return
 	n=$((n + 1))
 	umnt "$TMP/1" "$TMP/2" && bind_now && attached && both_mounted && return $rc
 }
-waiting() { wait_for 30 held 1 && nap 1 && held 1 && ! gone "${PID[unbind]}" || { cat "$G/barrier"; return 1; }; }
 t "ext4: a pinned file that is closed and unlinked is waited for" unlinked
 t "trace: each barrier is taken, held and released, none by force" traced
 dmsetup --noudevsync remove $SLOW
