@@ -25,16 +25,14 @@ function report(	i) {
 			print held[i]
 		}
 	}
-	n = ours = interrupt = interrupted = queue = 0
+	n = ours = interrupt = interrupted = 0
 }
 
 { text = said($0) }
-text ~ /^BUG: KCSAN: / { report() }
+text ~ /^BUG: KCSAN: / { report(); queue = text ~ /: data-race in osq_(un)?lock( \/ osq_(un)?lock)?$/ }
 text !~ /^BUG: KCSAN: / && !n { print; next }
 {
 	held[++n] = $0
-	if (n == 1)
-		queue = text ~ /^BUG: KCSAN: data-race in osq_(un)?lock( \/ osq_(un)?lock)?$/
 	if (text ~ / bytes by .* on cpu [0-9]+:$/) {
 		interrupt = text ~ / by interrupt on cpu/
 		interrupted = 0
