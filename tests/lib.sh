@@ -234,7 +234,7 @@ logged() {
 }
 not_logged() { sync_log && ! log_since | grep -E "$1"; }
 
-SPLAT='BUG:|WARNING:|Oops|general protection fault|KASAN|UBSAN|kernel panic|Call Trace|possible recursive|possible circular|inconsistent lock|suspicious RCU|blocked for more than|soft lockup|rcu.*detected (stalls|expedited)|bad page|refcount_t|unreferenced object|rust_kernel: panicked|sleeping function called|scheduling while atomic'
+SPLAT='BUG:|WARNING:|ODEBUG disabled|Oops|general protection fault|KASAN|UBSAN|kernel panic|Call Trace|possible recursive|possible circular|inconsistent lock|suspicious RCU|blocked for more than|soft lockup|rcu.*detected (stalls|expedited)|bad page|refcount_t|unreferenced object|rust_kernel: panicked|sleeping function called|scheduling while atomic'
 
 # What taints: 4 machine check, 32 bad page, 128 oops, 512 warning, 16384 soft lockup.
 no_splat() {
