@@ -51,7 +51,8 @@ complaints() {
 	kmemleak: 2 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
 	rust_kernel: panicked at src/x.rs:1:2:
 	list_add corruption. next->prev should be x
-	refcount_t: underflow; use-after-free.""".splitlines()
+	refcount_t: underflow; use-after-free.
+	ODEBUG: Out of memory. ODEBUG disabled""".splitlines()
 	good = """dax_holder: pmem0: BUG in the words of somebody else
 	Memory failure: 0x1: Sending SIGBUS to x:1 due to hardware memory corruption
 	XFS (pmem0p1): Corruption of in-memory data detected
@@ -85,6 +86,10 @@ complaints() {
 	good += [under("sysvec_apic_timer_interrupt", "interrupt"), under("common_interrupt", "interrupt")]
 	bad += [under("exc_page_fault", "task 1"), race("a+0x3/0x4 [dax_holder]").replace("by task 1", "by interrupt"),
 	        under("common_interrupt", "interrupt").replace("y+0x5/0x6", "y+0x5/0x6 [dax_holder]")]
+	# Nor who waits for a lock whose own queue races; the next report counts again.
+	of = lambda names: race("a+0x3/0x4 [dax_holder]").replace("x / y", names)
+	good += [of("osq_lock / osq_unlock"), of("osq_lock")]
+	bad += [of("osq_lock / dax_x"), of("dax_osq_lock / osq_lock"), of("osq_lock") + "\n" + of("x / y")]
 	stamped = lambda text, stamp: "\n".join(stamp + line for line in text.split("\n"))
 	stamps = "[    1.234567] ", "[    1.234567][  T123] "
 	wrong = [t for t in bad for stamp in stamps if not guest.splats(stamped(t, stamp))]
