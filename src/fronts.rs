@@ -191,7 +191,7 @@ impl Fronts {
     pub(crate) fn kill(&self, mut pin: impl FnMut(&Front<Gate>) -> Option<ActiveSuper>) -> bool {
         let mut dead = true;
         for at in 0.. {
-            // Off the lock: a holder is called, and with the pin a whole file system may go.
+            // Off the lock: that waits, and with the pin a whole file system may go.
             let seat = self
                 .list
                 .lock()

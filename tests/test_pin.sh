@@ -4,7 +4,7 @@
 # says who, and finishes when the page is let go.
 . "$(dirname "$0")/lib.sh"
 need_module
-plan 33
+plan 34
 
 setup() {
 	partitions 320 300 && mkx "$P1" && mke "$P2" && both_mounted || return
@@ -85,10 +85,11 @@ for what in "open 1 1" "open 2 16" "closed 1 2" "closed 2 1" "open 1 16 write" "
 	t "$fs: all mappings are gone long before" swept "$3"
 	t "$fs: released with the right content, the removal ends, all is there again" finishes ${4:-}
 done
-# A file that is being evicted is on no list any more: only its page says that it is in use.
+# A file that is being evicted is on no list any more: only its page says that it is in use. Who evicts it may be a
+# writer of its file system all the while.
 unlinked() {
-	"$BIN/file" make "$TMP/2/gone" 64 $SEED && sync && start pin "$BIN/pinner" closed "$TMP/2/gone" $SEED 1 || return
-	rm "$TMP/2/gone" &
+	"$BIN/file" make "$TMP/$1/gone" 64 $SEED && sync && start pin "$BIN/pinner" closed "$TMP/$1/gone" $SEED 1 || return
+	rm "$TMP/$1/gone" &
 	PID[rm]=$!
 	nap 1 && ! gone "${PID[rm]}" || { echo "nobody waits for the page"; return 1; }
 	waits 1
@@ -97,7 +98,8 @@ unlinked() {
 	n=$((n + 1))
 	umnt "$TMP/1" "$TMP/2" && bind_now && attached && both_mounted && return $rc
 }
-t "ext4: a pinned file that is closed and unlinked is waited for" unlinked
+t "XFS: a pinned file that is closed and unlinked is waited for" unlinked 1
+t "ext4: a pinned file that is closed and unlinked is waited for" unlinked 2
 t "trace: each barrier is taken, held and released, none by force" traced
 dmsetup --noudevsync remove $SLOW
 umnt "$TMP/1" "$TMP/2"

@@ -3,7 +3,7 @@
 # The disk goes away under two file systems with mapped readers and writers, and comes back.
 . "$(dirname "$0")/lib.sh"
 need_module
-plan 7
+plan 8
 
 ROUNDS=${ROUNDS:-${DEBUG:+5}}
 ROUNDS=${ROUNDS:-20}
@@ -71,4 +71,14 @@ done
 # A disk that nobody uses goes at once, and comes back attached.
 idle() { unbind && fails test -b "$DEV" && bind_now && attached && is state "$(<$S/state)" active; }
 t "an unused disk" idle
+
+# A frozen file system has writers that wait until somebody thaws it. XFS ends that when it goes for good.
+frozen() { [[ $(<"/proc/${PID[write]}/stack") == *sb_start_write* || $(<"/proc/${PID[write]}/stack") == *percpu_rwsem_wait* ]]; }
+thawed() {
+	mnt "$P1" "$TMP/1" && fsfreeze -f "$TMP/1" || return
+	"$BIN/fsyncer" write "$TMP/1/sync" "$TMP/log1" >"$TMP/write" 2>&1 &
+	PID[write]=$!
+	wait_for 30 frozen && unbind && ended write && stopped_by_error "$TMP/write" "$TMP/1" && umnt "$TMP/1" && bind_now && attached
+}
+t "XFS, frozen: its writer ends" thawed
 finish

@@ -328,10 +328,12 @@ impl Shim {
         self.fronts.kill(|front| {
             let pinned = self.pin(front.holder());
             if let Some(sb) = &pinned {
-                // The kill has XFS walk its files, which ends at once if it is shut down.
+                // Mounted since the sweep, perhaps. Through the closed gate it has mapped nothing.
                 let _ = sb.shutdown();
             }
             pinned
+                // As XFS does when it is told of a removal: who waits to write would wait for ever.
+                sb.thaw();
         })
     }
 

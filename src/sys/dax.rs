@@ -94,6 +94,19 @@ impl DaxDevice {
         unsafe { bindings::dax_holder(self.as_raw()) }
     }
 
+    /// Empties the holder slot in the name of `holder`. Does not wait for callbacks that have begun.
+    ///
+    /// # Safety
+    ///
+    /// The slot is that of `holder`, or empty, and nobody claims it meanwhile.
+    unsafe fn release(&self, holder: *const c_void) {
+        // `fs_put_dax()` drops a reference too; `self` keeps its own.
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::ihold(bindings::dax_inode(self.as_raw())) };
+        // SAFETY: As above; the holder by this function's contract.
+        unsafe { bindings::fs_put_dax(self.as_raw(), holder.cast_mut()) };
+    }
+
     /// Returns the number of references to the device, ours included. A snapshot.
     pub(crate) fn references(&self) -> u32 {
         // SAFETY: Valid by the type invariant; the count is read atomically.
@@ -274,14 +287,8 @@ impl<T: SlotHolder> Slot<T> {
 
 impl<T: SlotHolder> Drop for Slot<T> {
     fn drop(&mut self) {
-        // `fs_put_dax()` drops a reference too; `self.device` keeps its own for its own drop.
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::ihold(bindings::dax_inode(self.device.as_raw())) };
-        let holder = Arc::as_ptr(&self.holder).cast_mut().cast();
-        // SAFETY: By the type invariant we are the holder, or the device is dead and the slot
-        // empty, which the call accepts.
-        unsafe { bindings::fs_put_dax(self.device.as_raw(), holder) };
-        // `fs_put_dax()` does not wait for callbacks that have begun.
+        // SAFETY: By the type invariant we are the holder, or the device is dead and the slot empty.
+        unsafe { self.device.release(Arc::as_ptr(&self.holder).cast()) };
         self.grace.wait();
     }
 }
@@ -497,7 +504,7 @@ impl<T: FrontOperations> Front<T> {
     /// Refuses every access from now on, for ever, and waits for those that have begun.
     ///
     /// Afterwards nothing reaches our code through the front, however long somebody keeps it.
-    /// `kill_dax()` tells the front's holder first, so the caller says whether it has that holder's
+    /// The slot is taken from its holder, so the caller says whether it has that holder's
     /// super block `pinned`; without a pin, and with a holder, nothing is done and the answer is
     /// `false`: that is XFS on its way up or down, which gives the slot back after the block device
     /// (`xfs_mount_free()`). The front must not be published any more, so that nobody new claims
@@ -506,9 +513,16 @@ impl<T: FrontOperations> Front<T> {
         if self.killed.load(ordering::Acquire) {
             return true;
         }
-        if !pinned && !self.holder().is_null() {
+        let holder = self.holder();
+        if !pinned && !holder.is_null() {
             return false;
         }
+        // `kill_dax()` would tell the holder, who knows, inside a read-side section. XFS freezes itself then,
+        // even if it is down, which waits for its writers; and one who truncates or unlinks a file waits for
+        // the pins of its pages. Until they were let go of, no grace period would end.
+        // SAFETY: He is pinned, so he keeps the slot until we have taken it, or there is none; nobody
+        // finds the device any more to claim it. That it is empty later his own release accepts.
+        unsafe { self.device.release(holder) };
         // SAFETY: Valid by the invariant of `DaxDevice`.
         unsafe { bindings::kill_dax(self.device.as_raw()) };
         // A late fsync must not write back a cache line of memory that may be gone.

@@ -81,6 +81,18 @@ impl ActiveSuper {
         to_result(unsafe { bindings::dh_super_shutdown(self.0.as_ptr()) })
     }
 
+    /// Ends a freeze that user space has begun, if there is one. Sleeps, takes `s_umount`.
+    pub(crate) fn thaw(&self) {
+        // SAFETY: Valid by the type invariant; the caller holds no lock of the super block.
+        unsafe {
+            bindings::thaw_super(
+                self.0.as_ptr(),
+                bindings::freeze_holder_FREEZE_HOLDER_USERSPACE,
+                ptr::null(),
+            )
+        };
+    }
+
     /// Starts a walk over the inodes that may have DAX mappings or entries.
     pub(crate) fn dax_inodes(&self) -> DaxInodes<'_> {
         DaxInodes {
