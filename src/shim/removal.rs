@@ -281,6 +281,8 @@ impl Shim {
             // Putting a pinned inode would evict it, which looks at pages that are about to go.
             // So its file system stays up for ever, which is part of what was warned of.
             core::mem::forget(core::mem::take(&mut *this.stuck.lock()));
+            // To have a cache let go of it would write back what is not there any more.
+            drop(core::mem::take(&mut *this.unreleased.lock()));
             if !dead {
                 // Somebody may still call our operations, see `Front::drop()`.
                 core::mem::forget(module::Pin::new());
@@ -330,10 +332,10 @@ impl Shim {
             if let Some(sb) = &pinned {
                 // Mounted since the sweep, perhaps. Through the closed gate it has mapped nothing.
                 let _ = sb.shutdown();
-            }
-            pinned
                 // As XFS does when it is told of a removal: who waits to write would wait for ever.
                 sb.thaw();
+            }
+            pinned
         })
     }
 
