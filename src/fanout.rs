@@ -286,7 +286,8 @@ struct Telling<'a> {
     absorbed: RangeSet,
     /// A layer that may have mapped the memory was stopped, and is not remembered.
     stopped: bool,
-    /// Who was told. Held to the end, so that no other super block takes the address of one.
+    /// Who was told, and is not to be told on another device. Held to the end, so that no other super block
+    /// takes the address of one.
     supers: [Option<ActiveSuper>; 16],
 }
 
@@ -446,12 +447,16 @@ impl Telling<'_> {
             place.refuse(self.site.gate);
             return true;
         }
-        if let Some(slot) = self.supers.iter_mut().find(|slot| slot.is_none()) {
-            *slot = Some(sb.get());
-        }
         let identity = sb.identity();
+        let told = sb.get();
         let filesystem = Filesystem::new(place.device.get(), sb, access);
-        self.tell(filesystem, place, identity, Self::native);
+        let state = self.tell(filesystem, place, identity, Self::native);
+        // One that goes on knows of this device only.
+        if state != HolderState::Active {
+            if let Some(slot) = self.supers.iter_mut().find(|slot| slot.is_none()) {
+                *slot = Some(told);
+            }
+        }
         true
     }
 
@@ -501,14 +506,14 @@ impl Telling<'_> {
         self.book(row, answer, 0);
     }
 
-    /// Tells one holder by `how`, and writes down what it has answered.
+    /// Tells one holder by `how`, and writes down what it has answered. Returns its state.
     fn tell<H: Holder>(
         &mut self,
         holder: H,
         place: &Place<'_>,
         super_block: usize,
         how: impl FnOnce(&Self, H, &Place<'_>, Option<&RangeSet>) -> Answer,
-    ) {
+    ) -> HolderState {
         let disk = self.site.disk.name().as_c_str();
         let mut row = Row::fresh(holder.name(), holder.kind(), place.window);
         trace::holder_begin(disk, self.event.seq, row.name.as_c_str());
@@ -516,9 +521,11 @@ impl Telling<'_> {
         let touched = place.touched(self.event).ok();
         let answer = how(self, holder, place, touched.as_ref());
         let ns = begun.elapsed().as_nanos() as u64;
+        let state = answer.state;
         row.super_block = super_block;
         row.ranges = touched.as_ref().map_or(Listed::default(), Listed::new);
         self.book(row, answer, ns);
+        state
     }
 
     /// Tells a file system by its own handler, if the policy says so and it has one.

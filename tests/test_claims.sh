@@ -143,6 +143,10 @@ removal() {
 	for n in $ALL; do "$BIN/file" check "$TMP/$n/f" $SEED || return; done
 	umount_all
 }
+# in_both: a page of the file and one of the log, in one event.
+in_both() {
+	inject "$(("$("$BIN/file" where "$TMP/4/f" 100)" + START4))+4096,$((START5 + MIB))+4096" && is holders "$(event holders)" 2
+}
 # Two claims by one file system. Mounted again they find the fronts in another order.
 with_log() {
 	local n
@@ -152,6 +156,9 @@ with_log() {
 		strike 4 && is state "$(holder "$P4" state)" active && : >"$TMP/4/up" &&
 			umount_one 4 && reset && mount_logged || { echo "mount $n"; return 1; }
 	done
+	# Its handler knows of the data alone until it is told of the log.
+	start people4 "$BIN/mapper" "$TMP/4/f" $SEED shared,write && in_both && fails touch "$TMP/4/x" && told people4 &&
+		umount_one 4 && reset && mount_logged || return
 	echo shutdown >$S/policy
 	start people4 "$BIN/mapper" "$TMP/4/f" $SEED shared,write && unbind 120 && told people4 &&
 		logged "$D: event [0-9]+: removal.* 1 holder, result 0" && umount_one 4 &&
