@@ -77,7 +77,8 @@ impl<'a> Place<'a> {
             None => event.ranges.overlaps(self.window),
             Some(layer) => {
                 let part = self.device.window();
-                part.is_some_and(|part| layer.touched().overlaps(part))
+                // Without a size: its I/O was stopped, because the event touches it.
+                part.is_none_or(|part| layer.touched().overlaps(part))
             }
         }
     }

@@ -63,7 +63,8 @@ outside() {
 without_agent() {
 	agent_is /nonexistent && made ext4 && pause && BEFORE=$(written) && inject "$START+4096" &&
 		go_on && is result "$(event result)" -2 && stopped && refused && lives && origin_as_before &&
-		is state "$(holder "${P2#/dev/}" state)" stuck &&
+		is state "$(holder "${P2#/dev/}" state)" stuck && is holders "$(event holders)" 2 &&
+		is "file system" "$(holder "$WC_DM" state)" down &&
 		# Told once, and tried again: a second failure is no news.
 		inject "$((START + 8192))+4096" && is "calls" "$(holder "${P2#/dev/}" events)" 1 &&
 		is clear "$(wr $S/clear 1)" EBUSY
