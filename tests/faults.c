@@ -7,7 +7,7 @@
  *
  *   load, attach, detach, bind		of the module, of the disk
  *   inject, report			one event
- *   poison				memory_failure() of a page of the first file system
+ *   poison				memory_failure() of a page of the last file system
  *   unbind, surprise			the disk goes
  *   register, unregister, clear, claim	a registered holder; after a failure; two slots
  *
@@ -22,6 +22,7 @@
  *   -b COMMAND	before the file systems are mounted
  *   -a COMMAND	when they are unmounted
  *   -w		the removal waits until then, -W: it may
+ *   -p PRIORITY	of the registered holder (-1: told after the rest)
  *
  * After each: either an error that may be, and all is as before, or it was done; and then a whole event
  * works. An event is never refused. Prints the places in the code, how many were made to fail, and how
@@ -44,6 +45,7 @@ static const char *disk = "pmem0", *nd, *ranges = "all", *what, *ko;
 static long returns;
 static int times = 1;
 static bool first_only;
+static int priority = -1;
 static enum { NEVER, MAY, MUST } waits;
 static const char *before_all, *after_all;
 static int may[16], nmay;
@@ -306,8 +308,9 @@ static bool client_comes(const char *more)
 
 	if (!with_client())
 		return true;
-	/* Of the whole disk; told after the rest. */
-	snprintf(text, sizeof(text), "name=x disk=%s priority=-1 deadline=600000%s", device(), more);
+	/* Of the whole disk, told first or last. First, it must not see to what is for the others. */
+	snprintf(text, sizeof(text), "name=x disk=%s priority=%d deadline=600000%s%s", device(), priority,
+		 priority > 0 ? " answer=-95" : "", more);
 	rc = wr(H "add", text);
 	return !rc || bad("no holder: %s", name_of(rc));
 }
@@ -450,6 +453,7 @@ static bool log_says(const char *a, const char *b)
 /* -------------------------------------------------------------------------------------- paths */
 
 static long seq_before;
+static bool one_page;
 static size_t poisoned = 63;
 
 static bool to_attach(void)
@@ -548,7 +552,8 @@ static bool was_told(int rc)
 		return bad("the event was refused: %s", name_of(rc));
 	if (!is(sysfs("state"), "failed"))
 		return bad("state %s", rd(sysfs("state")));
-	if (!all_dead())
+	/* Where one page failed, the others may go on. */
+	if (one_page && times > 0 ? !dead(&places[nplaces - 1]) : !all_dead())
 		return false;
 	if (seq() <= seq_before || number(rd(sysfs("last_event")), "holders=") < 1)
 		return bad("the last event: %s", rd(sysfs("last_event")));
@@ -561,11 +566,12 @@ static bool event_came(void) { return seq() > seq_before; }
 
 static int poison(void)
 {
-	struct place *p = &places[0];
+	struct place *p = &places[nplaces - 1];
 	int pm = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), rc;
 	char *page, text[32];
 	uint64_t e;
 
+	one_page = true;
 	/* A new page each time: the kernel poisons none twice. */
 	poisoned = poisoned + 1 < p->pages ? poisoned + 1 : 64;
 	page = p->map + poisoned * PAGE;
@@ -587,7 +593,7 @@ static bool poison_told(int rc)
 	if (rc)
 		return bad("no event came");
 	/* It is in last_event when it is over, but if it was put off another one comes. */
-	while (nplaces && (alive(&places[0]) || alive(&places[nplaces - 1])) && usec_now() < end)
+	while ((alive(&places[nplaces - 1]) || (times < 0 && alive(&places[0]))) && usec_now() < end)
 		nap(20000);
 	return was_told(0);
 }
@@ -661,11 +667,15 @@ static bool surprised(int rc)
 {
 	if (rc || !is(sysfs("state"), "removing"))
 		return bad("%s, state %s", name_of(rc), rd(sysfs("state")));
-	if (!until(holds_nothing, 120))
+	if (!waits && !until(holds_nothing, 120))
 		return bad("barrier: %s", rd(debugfs("barrier")));
 	if (with_client() && calls() != 1)
 		return bad("the registered holder was told %ld times", calls());
-	return all_dead() && client_goes() && unmount_all() && rebind() && cycle();
+	if (!all_dead() || !client_goes() || !unmount_all())
+		return false;
+	if (!until(holds_nothing, 120))
+		return bad("barrier even now: %s", rd(debugfs("barrier")));
+	return rebind() && cycle();
 }
 
 static bool to_surprise(void)
@@ -850,7 +860,7 @@ int main(int argc, char **argv)
 	disk = getenv("DAX_DISK") ?: disk;
 	nd = getenv("ND_NAME") ?: "pfn0.0";
 	ko = getenv("DAX_HOLDER_KO") ?: "";
-	while ((opt = getopt(argc, argv, "+t:e:m:r:b:a:fwW")) > 0) {
+	while ((opt = getopt(argc, argv, "+t:e:m:r:b:a:p:fwW")) > 0) {
 		struct place *p = &places[nplaces];
 
 		switch (opt) {
@@ -868,6 +878,9 @@ int main(int argc, char **argv)
 			break;
 		case 'a':
 			after_all = optarg;
+			break;
+		case 'p':
+			priority = atoi(optarg);
 			break;
 		case 'f':
 			first_only = true;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # kernel: debug
 # guest: --size 512M
+# limit: 5400
 # Every allocation that is made for the module, and every call of it that can fail, fails once, each by
 # itself, on every way through it: then either an errno, and nothing has changed, or it was done. An
 # event is never lost: without any memory too the gate closes and the holders go down.
@@ -10,14 +11,14 @@
 need_module
 for m in fail_call holder_test surprise; do need_test_module $m; done
 [ -e "$KO" ] || skip_all "DAX_HOLDER_KO does not name the module"
-plan 70
+plan 79
 
 export ND_NAME=$NAME SURPRISE_KO=$MODULES/surprise.ko
 ARM=/sys/kernel/debug/fail_call/arm
 
 # Small file systems with a file each: ext4, ext4 on a dm-linear, XFS; and ext4 with a cache of
 # dm-writecache that knows nothing when it is made.
-L=/dev/mapper/dh_layer C=/dev/mapper/dh_cached
+L=/dev/mapper/dh_layer C=/dev/mapper/dh_cached A=/dev/mapper/dh_above
 table() { sh -c "$MAKE_LAYER"; }
 table_cached() { sh -c "$MAKE_CACHED"; }
 setup() {
@@ -25,6 +26,7 @@ setup() {
 	partitions 64 64 320 48 || return
 	MAKE_LAYER="[ -b $L ] || dmsetup --noudevsync create ${L##*/} --table '0 $((LEN2 / 512)) linear $P2 0'"
 	MAKE_CACHED="dd if=/dev/zero of=$P4 bs=1M count=1 oflag=direct status=none && dmsetup --noudevsync create ${C##*/} --table '0 131072 writecache p $PLAIN $P4 4096 0'"
+	MAKE_ABOVE="[ -b $A ] || dmsetup --noudevsync create ${A##*/} --table '0 $((LEN2 / 512)) linear $L 0'"
 	mke "$P1" -m 0 && mkx "$P3" && table && mke $L || return
 	mkdir -p "$TMP"/{1,2,3,4}
 	for d in "$P1 1" "$L 2" "$P3 3"; do
@@ -76,8 +78,8 @@ must "file systems, and what makes calls fail" setup
 # ------------------------------------------------------------------------------------- the module
 
 # EINVAL is what driver_register() makes of one.
-f "load: every allocation" 80 -e EINVAL $EXT4 load alloc
-f "load: every allocation of Rust code" 10 $EXT4 load $K 0
+f "load: every allocation" 130 -e EINVAL $EXT4 load alloc
+f "load: every allocation of Rust code" 18 $EXT4 load $K 0
 f "load: no queue" 2 $EXT4 load alloc_workqueue_noprof 0
 f "load: the nd bus is not found" 1 $EXT4 load __nd_driver_register -12
 f "load: the nd bus takes no listener" 1 $EXT4 load bus_register_notifier -12
@@ -87,8 +89,8 @@ f "load: no hook" 1 $EXT4 load register_ftrace_function -16
 # ---------------------------------------------------------------------------- attaching, detaching
 
 must "registered holders" test_module load holder_test
-f "attach: every allocation" 20 $EXT4 attach alloc
-f "attach: from each allocation on, all" 20 -t -1 $EXT4 attach alloc
+f "attach: every allocation" 25 $EXT4 attach alloc
+f "attach: from each allocation on, all" 50 -t -1 $EXT4 attach alloc
 f "attach: every allocation of Rust code" 10 $EXT4 attach $K 0
 f "attach: every list of ranges" 1 $EXT4 attach $KV 0
 f "attach: no DAX device of its own" 3 $EXT4 attach alloc_dax -12
@@ -100,7 +102,7 @@ f "attach: the module goes" 1 -e ENODEV $EXT4 attach try_module_get 0
 f "attach: the disk is locked" 1 $EXT4 attach _mutex_trylock_nest_lock 0
 f "detach: the disk is locked" 1 $EXT4 detach _mutex_trylock_nest_lock 0
 ft "detach takes no memory" none $EXT4 detach alloc
-f "bind: every allocation" 20 $EXT4 bind alloc
+f "bind: every allocation" 40 $EXT4 bind alloc
 f "bind: no attributes" 1 $EXT4 bind device_add_groups -12
 f "claim: every allocation" 3 -e ENODEV $EXT4 claim alloc
 f "claim: no DAX device of its own" 1 -e ENODEV $EXT4 claim alloc_dax -12
@@ -119,15 +121,19 @@ at() { local start=START$1; echo $((${!start} + 1048576 * $2)); }
 RANGES="0+4096,$(at 1 8)+4096,$(at 2 8)+4096,$(at 3 8)+4096"
 TWO=(-b "$MAKE_LAYER" -a "$GO ${L##*/}" -r "$RANGES" $EXT4 $LAYER)
 ALL=("${TWO[@]}" $XFS)
-f "inject: every allocation" 30 "${TWO[@]}" inject alloc
-f "inject: every allocation, XFS" 10 $XFS inject alloc
-f "inject: every list of ranges" 10 "${TWO[@]}" inject $KV 0
+f "inject: every allocation" 33 "${TWO[@]}" inject alloc
+f "inject: every allocation, XFS" 18 $XFS inject alloc
+f "inject: every list of ranges" 17 "${TWO[@]}" inject $KV 0
+f "inject, a holder of high priority: every allocation" 25 -p 1 -r "$RANGES" $EXT4 inject alloc
+TOWER=(-b "$MAKE_LAYER; $MAKE_ABOVE" -a "$GO ${A##*/} && $GO ${L##*/}" $EXT4 -m $A:ext4:$TMP/2)
+f "inject, a table on a table: every allocation" 30 "${TOWER[@]}" inject alloc
 f "inject: pages that seem to be pinned" 2 "${ALL[@]}" inject dax_layout_busy_page_range 1
 f "inject: a layer that does not say where it is" 1 "${TWO[@]}" inject dax_direct_access -5
 f "inject: a layer seems to have no DAX" 1 "${TWO[@]}" inject fs_dax_get_by_bdev+5 0
 f "inject: no uevent" 1 $EXT4 inject kobject_uevent_env -12
 f "inject: no memory at all" 1 -f -t -1 "${ALL[@]}" inject alloc
-f "report: every allocation" 5 -r "$RANGES" $EXT4 report alloc
+f "report: every allocation" 18 -r "$RANGES" $EXT4 report alloc
+f "report, a table between: every allocation" 30 "${TWO[@]}" report alloc
 f "report: no memory at all" 1 -f -t -1 "${ALL[@]}" report alloc
 native() {
 	echo native >$S/policy && w 1 -f "${ALL[@]}" inject "$@"
@@ -136,27 +142,29 @@ native() {
 }
 ft "inject, policy native: XFS's handler fails" native dax_holder_notify_failure -5
 ft "inject, policy native: XFS's super block cannot be read" native read_cache_folio -5
-f "inject, a cache: every allocation" 10 -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED inject alloc
+f "inject, a cache: every allocation" 38 -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED inject alloc
 f "inject: no memory at all, a cache" 1 -f -t -1 -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED inject alloc
-f "memory_failure(): every allocation" 10 $EXT4 poison alloc
+f "memory_failure(): every allocation" 18 $EXT4 poison alloc
+f "memory_failure(), a table between: every allocation" 25 "${TWO[@]}" poison alloc
 f "memory_failure(): another event seems to be under way" 1 $EXT4 poison rust_helper_mutex_trylock 0
 f "memory_failure(): no memory at all" 1 -f -t -1 $EXT4 $XFS poison alloc
 
 # ---------------------------------------------------------------------------------------- removals
 
 f "unbind: every allocation" 10 $EXT4 unbind alloc
-f "unbind: every allocation, XFS" 8 $XFS unbind alloc
+f "unbind: every allocation, XFS" 10 $XFS unbind alloc
 f "unbind: pages that seem to be pinned" 2 $EXT4 $XFS unbind dax_layout_busy_page_range 1
 f "unbind: no memory at all" 1 -f -t -1 $EXT4 $XFS unbind alloc
 f "unbind: no barrier" 1 $EXT4 unbind get_dev_pagemap 0
 f "unbind: files that do not let go at once" 2 $EXT4 $XFS unbind dax_break_layout -16
 l() { f "unbind, a table between: $1" "$2" -b "$MAKE_LAYER" -a "$GO ${L##*/}" "${@:3}"; }
-l "every allocation" 12 $EXT4 $LAYER unbind alloc
+l "every allocation" 16 $EXT4 $LAYER unbind alloc
 l "no memory at all" 1 -f -t -1 $EXT4 $LAYER unbind alloc
 l "it does not say where it is" 1 $EXT4 $LAYER unbind dax_direct_access -5
 l "it seems to have no DAX" 1 $EXT4 $LAYER unbind fs_dax_get_by_bdev+5 0
+f "unbind, a table on a table: every allocation" 15 "${TOWER[@]}" unbind alloc
 c() { f "unbind, a cache: $1" "$2" -b "$MAKE_CACHED" -a "$GO ${C##*/}" "${@:3}"; }
-c "every allocation" 10 -W $EXT4 $CACHED unbind alloc
+c "every allocation" 16 -W $EXT4 $CACHED unbind alloc
 c "no process for the agent" 1 $EXT4 $CACHED unbind call_usermodehelper_setup 0
 # call_usermodehelper_exec() frees what it is given when it fails, so it cannot be left out: that there is no
 # agent, or that it is killed, is for test_writecache.
@@ -190,9 +198,13 @@ claimed() {
 		tell claim && ended claim && tables_gone && wait_for 60 gone "${PID[unbind]}" && ended unbind && bind_now && attached
 }
 ft "unbind: no memory at all, somebody has claimed a layer" claimed
-f "surprise: every allocation" 6 $EXT4 surprise alloc
+f "surprise: every allocation" 8 $EXT4 surprise alloc
+f "surprise, XFS: every allocation" 8 $XFS surprise alloc
+f "surprise, a table between: every allocation" 12 -b "$MAKE_LAYER" -a "$GO ${L##*/}" $EXT4 $LAYER surprise alloc
+f "surprise, a cache: every allocation" 10 -W -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED surprise alloc
 f "surprise: files that do not let go at once" 1 $EXT4 $XFS surprise dax_break_layout -16
 f "surprise: no barrier" 1 $EXT4 surprise get_dev_pagemap 0
+f "surprise: no memory at all, a table between" 1 -f -t -1 -b "$MAKE_LAYER" -a "$GO ${L##*/}" $EXT4 $LAYER surprise alloc
 f "surprise: no memory at all" 1 -f -t -1 $EXT4 $XFS surprise alloc
 
 kmemleak() {
