@@ -399,7 +399,7 @@ static void scribble(int fd, char *edge)
 
 int main(int argc, char **argv)
 {
-	unsigned long count, done;
+	unsigned long count, done, written = 0;
 	int fd = -1;
 	char *edge;
 
@@ -430,14 +430,14 @@ int main(int argc, char **argv)
 		if (fd < 0) {
 			if (!racing || errno != ENOENT)
 				die("%s", argv[2]);
-			errors[ENOENT]++;
 			nap(100);
 			continue;
 		}
 		compose();
 		scribble(fd, edge);
+		written++;
 	}
-	printf("writes %lu accepted %lu", done, accepted);
+	printf("writes %lu accepted %lu", written, accepted);
 	for (int e = 1; e < 4096; e++)
 		if (errors[e])
 			printf(" %s %lu", strerrorname_np(e), errors[e]);
