@@ -14,7 +14,8 @@
  * once. BOOK must lie on another disk. For each cell it has the stamp that is promised to be there, 0
  * if there is none. Whoever is about to change a cell takes the promise back first; he promises the
  * new stamp when he has been told that it is durable. So whenever a writer dies, the book never
- * promises too much. The size of a file is promised in the same way, and a file with a size must exist.
+ * promises too much; and a reader who finds the same stamp before and after knows that nobody has changed
+ * the cell meanwhile. The size of a file is promised in the same way, and a file with a size must exist.
  */
 #include "common.h"
 #include <linux/fs.h>
@@ -34,7 +35,7 @@
 #define RUN	64UL			/* most cells that are written or read at once */
 #define WRITERS	2
 #define UNKNOWN	UINT64_MAX
-#define ZEROS	1			/* the stamp of a cell that was cut or punched */
+#define ZEROS	(1ULL << 63)		/* in the stamp of a cell that was cut or punched */
 
 #define COUNTS(count) \
 	count(acknowledged_bytes) count(fsyncs) count(msyncs) count(sync_stores) count(truncates) \
@@ -102,11 +103,13 @@ static void fill_cell(uint64_t *p, int file, size_t cell, uint64_t stamp)
 		p[i] = x += 0x9e3779b97f4a7c15ull;
 }
 
+static bool has_content(uint64_t stamp) { return stamp && !(stamp & ZEROS); }
+
 static bool cell_matches(const uint64_t *p, int file, size_t cell, uint64_t stamp)
 {
 	uint64_t want[CELL / 8] = {};
 
-	if (stamp != ZEROS)
+	if (has_content(stamp))
 		fill_cell(want, file, cell, stamp);
 	return !memcmp(p, want, CELL);
 }
@@ -119,7 +122,7 @@ static void lost(const uint64_t *p, int file, size_t cell, uint64_t stamp)
 	if (told++ >= 16)
 		return;
 	printf("LOST %s/f%d cell %zu: promised ", dir, file, cell);
-	printf(stamp == ZEROS ? "zeros" : "stamp %llu", (unsigned long long)stamp);
+	printf(!has_content(stamp) ? "zeros" : "stamp %llu", (unsigned long long)stamp);
 	if (p && cell_matches(p, file, cell, ZEROS))
 		printf(", found zeros\n");
 	else if (p && cell_matches(p, file, cell, p[0]))
@@ -381,7 +384,7 @@ static bool written(int file, size_t cell, size_t n)
 	size_t page, i;
 
 	for (page = cell / in_page; page <= (cell + n - 1) / in_page; page++) {
-		for (i = 0; i < in_page && ledger->stamp[file][page * in_page + i] <= ZEROS; i++)
+		for (i = 0; i < in_page && !has_content(ledger->stamp[file][page * in_page + i]); i++)
 			;
 		if (i == in_page)
 			return false;
@@ -468,7 +471,7 @@ static void cut(struct file *f)
 		failed("fsync");
 	down = (down + CELL - 1) / CELL;
 	if (up / CELL > down)
-		promise(f->number, down, up / CELL - down, ZEROS);
+		promise(f->number, down, up / CELL - down, ZEROS | ++book->stamps);
 	set_size(f, up);
 	book->truncates++;
 }
@@ -485,7 +488,7 @@ static void punch(struct file *f)
 		failed("punch");
 	if (fsync(f->fd))
 		failed("fsync");
-	promise(f->number, cell, n, ZEROS);
+	promise(f->number, cell, n, ZEROS | ++book->stamps);
 	book->punches++;
 }
 
@@ -892,7 +895,7 @@ static int do_new(void)
 static int do_find(void)
 {
 	for (size_t cell = 0; cell < CELLS; cell++)
-		if (ledger->stamp[0][cell] > ZEROS) {
+		if (has_content(ledger->stamp[0][cell])) {
 			printf("f0 %zu %zu\n", cell * CELL / PAGE, cell * CELL % PAGE + CELL / 2);
 			return 0;
 		}
