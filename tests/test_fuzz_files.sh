@@ -114,10 +114,12 @@ setup() {
 		start pin "$BIN/pinner" open "$TMP/e/f" $CONTENT 1
 }
 held() { [[ $(cat "$G/barrier" 2>&1) == "held since "* ]]; }
+# The removal is an event too, which is listed once all have been told.
+listed() { held && [ "$(event kind)" = removal ]; }
 # While a removal waits, nothing that is written moves it, and nothing fails any more.
 while_removing() {
 	setup && unbind 0
-	wait_for 30 held && BEFORE=$(grep -c . "$G/events") && scribble override 50 removing &&
+	wait_for 30 listed && BEFORE=$(grep -c . "$G/events") && scribble override 50 removing &&
 		scribble inject 30 removing && is "accepted" "$ACCEPTED" 0 &&
 		is events "$(grep -c . "$G/events")" "$BEFORE" && held && ! gone "${PID[unbind]}"
 }
