@@ -190,7 +190,7 @@ held() { [[ $(cat "$G/barrier" 2>&1) == "held since "* ]]; }
 # What everybody may read says nothing of the file that is pinned, though root may know.
 tells_nobody() {
 	local inode f
-	inode=$(stat -c %i "$TMP/1/f") && grep -qw "$inode" "$G/barrier" || { echo "the barrier does not name inode $inode"; return 1; }
+	inode=$(stat -c %i "$TMP/1/f") && wait_for 30 grep -w "$inode" "$G/barrier" || return
 	for f in state reason policy attached; do fails grep -Hwe "$inode" -e "${PID[pin]}" "$S/$f" || return; done
 	is "last_event" "$(sed 's/=[^ ]*//g' $S/last_event)" "seq kind source ranges bytes first holders result usec"
 }
