@@ -115,7 +115,7 @@ setup() {
 }
 held() { [[ $(cat "$G/barrier" 2>&1) == "held since "* ]]; }
 # The removal is an event too, which is listed once all have been told.
-listed() { held && [ "$(event kind)" = removal ]; }
+listed() { held && grep -q kind=removal "$G/events"; }
 # While a removal waits, nothing that is written moves it, and nothing fails any more.
 while_removing() {
 	setup && unbind 0

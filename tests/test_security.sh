@@ -168,14 +168,16 @@ of_the_machine() {
 	return 1
 }
 no_addresses() {
+	local inode
 	: >"$TMP/told" && echo >$TRACE/trace && echo 1 >$TRACE/events/dax_holder/enable || return
 	udevadm monitor --kernel --property --subsystem-match=block >"$TMP/uevents" &
 	PID[udevadm]=$!
 	wait_for 10 has "$TMP/uevents" KERNEL || return
 	collect
+	inode=$(stat -c %i "$TMP/1/f")
 	inject "$START2+65536" && collect && umnt "$TMP/2" && reset && mnt "$P2" "$TMP/2" &&
-		start pin "$BIN/pinner" open "$TMP/1/f" $SEED 1 && unbind 0
-	wait_for 30 held && tells_nobody && collect && told pin && ended unbind && umnt "$TMP/1" "$TMP/2" && bind_now && collect || return
+		start pin "$BIN/pinner" open "$TMP/1/f" $SEED 1 && tells_nobody "$inode" && collect && unbind 0
+	wait_for 30 held && collect && told pin && ended unbind && umnt "$TMP/1" "$TMP/2" && bind_now && collect || return
 	wait_for 10 grep -q DAX_HOLDER_EVENT=removal "$TMP/uevents" || return
 	kill "${PID[udevadm]}"; wait "${PID[udevadm]}" 2>/dev/null
 	unset "PID[udevadm]"
@@ -189,9 +191,9 @@ no_addresses() {
 held() { [[ $(cat "$G/barrier" 2>&1) == "held since "* ]]; }
 # What everybody may read says nothing of the file that is pinned, though root may know.
 tells_nobody() {
-	local inode f
-	inode=$(stat -c %i "$TMP/1/f") && wait_for 30 grep -w "$inode" "$G/barrier" || return
-	for f in state reason policy attached; do fails grep -Hwe "$inode" -e "${PID[pin]}" "$S/$f" || return; done
+	local f
+	inject "$START1+65536" && is "pinned files" "$(holder "$P1" pins)" 1 || return
+	for f in state reason policy attached; do fails grep -Hwe "$1" -e "${PID[pin]}" "$S/$f" || return; done
 	is "last_event" "$(sed 's/=[^ ]*//g' $S/last_event)" "seq kind source ranges bytes first holders result usec"
 }
 pattern_finds() {
