@@ -38,8 +38,11 @@ sound() { xfs_repair -n "$P1" && e2fsck -fn "$P2"; }
 
 # A mount waits for a table that is suspended.
 slow() { echo "/dev/mapper/dh_slow$1"; }
+HUNG=/proc/sys/kernel/hung_task_timeout_secs
 setup_slow() {
 	local i p
+	# They hang on purpose, for longer than that on a slow machine.
+	[ ! -e $HUNG ] || { SECS=$(<$HUNG) && echo 0 >$HUNG; } || return
 	partitions 16 16 16 16 16 16 16 16 16 || return
 	for i in {1..9}; do
 		p=P$i
@@ -91,5 +94,6 @@ t "both file systems are sound" sound
 must "nine tables" setup_slow
 t "nine mounts that do not end: all are told when they do" nine
 t "one that does not end for a minute: the log says so, and the next event tells it" given_up
+[ ! -e $HUNG ] || echo "$SECS" >$HUNG
 [ ! -e "$TMP/notes" ] || cat "$TMP/notes"
 finish

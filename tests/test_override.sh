@@ -33,7 +33,7 @@ left_alone() {
 held() { [[ $(cat "$G/barrier" 2>&1) == "held since"* ]]; }
 waits() { unbind 0; wait_for 30 held && nap 2 && ! gone "${PID[unbind]}"; }
 # The owner is stopped and forgotten, so that nothing here ever ends it.
-override() { is override "$(wr "$G/override" release)" 7 && wait_for 20 gone "${PID[unbind]}" && ended unbind; }
+override() { is override "$(wr "$G/override" release)" 7 && wait_for 20 gone "${PID[unbind]}" && ended unbind && logged "barrier released by force"; }
 override_pin() {
 	kill -STOP "${PID[pin]}"
 	disown "${PID[pin]}"
