@@ -121,10 +121,10 @@ at() { local start=START$1; echo $((${!start} + 1048576 * $2)); }
 RANGES="0+4096,$(at 1 8)+4096,$(at 2 8)+4096,$(at 3 8)+4096"
 TWO=(-b "$MAKE_LAYER" -a "$GO ${L##*/}" -r "$RANGES" $EXT4 $LAYER)
 ALL=("${TWO[@]}" $XFS)
-f "inject: every allocation" 33 "${TWO[@]}" inject alloc
-f "inject: every allocation, XFS" 18 $XFS inject alloc
+f "inject: every allocation" 28 "${TWO[@]}" inject alloc
+f "inject: every allocation, XFS" 15 $XFS inject alloc
 f "inject: every list of ranges" 17 "${TWO[@]}" inject $KV 0
-f "inject, a holder of high priority: every allocation" 25 -p 1 -r "$RANGES" $EXT4 inject alloc
+f "inject, a holder of high priority: every allocation" 18 -p 1 -r "$RANGES" $EXT4 inject alloc
 TOWER=(-b "$MAKE_LAYER; $MAKE_ABOVE" -a "$GO ${A##*/} && $GO ${L##*/}" $EXT4 -m $A:ext4:$TMP/2)
 f "inject, a table on a table: every allocation" 30 "${TOWER[@]}" inject alloc
 f "inject: pages that seem to be pinned" 2 "${ALL[@]}" inject dax_layout_busy_page_range 1
@@ -132,7 +132,7 @@ f "inject: a layer that does not say where it is" 1 "${TWO[@]}" inject dax_direc
 f "inject: a layer seems to have no DAX" 1 "${TWO[@]}" inject fs_dax_get_by_bdev+5 0
 f "inject: no uevent" 1 $EXT4 inject kobject_uevent_env -12
 f "inject: no memory at all" 1 -f -t -1 "${ALL[@]}" inject alloc
-f "report: every allocation" 18 -r "$RANGES" $EXT4 report alloc
+f "report: every allocation" 16 -r "$RANGES" $EXT4 report alloc
 f "report, a table between: every allocation" 30 "${TWO[@]}" report alloc
 f "report: no memory at all" 1 -f -t -1 "${ALL[@]}" report alloc
 native() {
@@ -144,15 +144,15 @@ ft "inject, policy native: XFS's handler fails" native dax_holder_notify_failure
 ft "inject, policy native: XFS's super block cannot be read" native read_cache_folio -5
 f "inject, a cache: every allocation" 38 -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED inject alloc
 f "inject: no memory at all, a cache" 1 -f -t -1 -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED inject alloc
-f "memory_failure(): every allocation" 18 $EXT4 poison alloc
+f "memory_failure(): every allocation" 16 $EXT4 poison alloc
 f "memory_failure(), a table between: every allocation" 25 "${TWO[@]}" poison alloc
 f "memory_failure(): another event seems to be under way" 1 $EXT4 poison rust_helper_mutex_trylock 0
 f "memory_failure(): no memory at all" 1 -f -t -1 $EXT4 $XFS poison alloc
 
 # ---------------------------------------------------------------------------------------- removals
 
-f "unbind: every allocation" 10 $EXT4 unbind alloc
-f "unbind: every allocation, XFS" 10 $XFS unbind alloc
+f "unbind: every allocation" 9 $EXT4 unbind alloc
+f "unbind: every allocation, XFS" 9 $XFS unbind alloc
 f "unbind: pages that seem to be pinned" 2 $EXT4 $XFS unbind dax_layout_busy_page_range 1
 f "unbind: no memory at all" 1 -f -t -1 $EXT4 $XFS unbind alloc
 f "unbind: no barrier" 1 $EXT4 unbind get_dev_pagemap 0
@@ -199,7 +199,7 @@ claimed() {
 }
 ft "unbind: no memory at all, somebody has claimed a layer" claimed
 f "surprise: every allocation" 8 $EXT4 surprise alloc
-f "surprise, XFS: every allocation" 8 $XFS surprise alloc
+f "surprise, XFS: every allocation" 7 $XFS surprise alloc
 f "surprise, a table between: every allocation" 12 -b "$MAKE_LAYER" -a "$GO ${L##*/}" $EXT4 $LAYER surprise alloc
 f "surprise, a cache: every allocation" 10 -W -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED surprise alloc
 f "surprise: files that do not let go at once" 1 $EXT4 $XFS surprise dax_break_layout -16
