@@ -186,8 +186,7 @@ impl Fronts {
     /// Refuses every access from now on, for ever, and waits for those that have begun. `pin` pins
     /// the super block of a holder, see [`Front::kill`]. Returns whether all fronts are dead.
     ///
-    /// None may be published any more, so none is added. Sleeps, for as long as holders take; not for
-    /// callbacks.
+    /// None may be published any more, so none is added. Sleeps; not for callbacks.
     pub(crate) fn kill(&self, mut pin: impl FnMut(&Front<Gate>) -> Option<ActiveSuper>) -> bool {
         let mut dead = true;
         for at in 0.. {

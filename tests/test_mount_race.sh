@@ -35,9 +35,7 @@ removal() {
 }
 sound() { xfs_repair -n "$P1" && e2fsck -fn "$P2"; }
 
-
 # A mount waits for a table that is suspended.
-slow() { echo "/dev/mapper/dh_slow$1"; }
 HUNG=/proc/sys/kernel/hung_task_timeout_secs
 setup_slow() {
 	local i p
@@ -56,7 +54,7 @@ hang() {
 		p=P$i
 		dmsetup --noudevsync create "dh_slow$i" --table "0 32768 linear ${!p} 0" &&
 			dmsetup --noudevsync suspend --nolockfs "dh_slow$i" &&
-			start "mount$i" "$BIN/mountsoon" "$(slow $i)" "$TMP/slow$i" ext4 && wait_for 30 in_mount $i || return
+			start "mount$i" "$BIN/mountsoon" "/dev/mapper/dh_slow$i" "$TMP/slow$i" ext4 && wait_for 30 in_mount $i || return
 	done
 }
 goes_on() {
@@ -80,7 +78,6 @@ nine() {
 }
 # After a minute it is given up, which the log says; the next event tells him.
 given_up() {
-	mark
 	hang 5 && inject all && unsettled 1 && wait_for 300 logged 'a mount or unmount does not end: not told of event' &&
 		goes_on 5 && touch "$TMP/slow5/new" && inject all && all_down 5 && ends_clear 5
 }

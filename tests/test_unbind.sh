@@ -73,7 +73,7 @@ idle() { unbind && fails test -b "$DEV" && bind_now && attached && is state "$(<
 t "an unused disk" idle
 
 # A frozen file system has writers that wait until somebody thaws it. XFS ends that when it goes for good.
-frozen() { [[ $(<"/proc/${PID[write]}/stack") == *sb_start_write* || $(<"/proc/${PID[write]}/stack") == *percpu_rwsem_wait* ]]; }
+frozen() { grep -qE 'sb_start_write|percpu_rwsem_wait' "/proc/${PID[write]}/stack"; }
 thawed() {
 	mnt "$P1" "$TMP/1" && fsfreeze -f "$TMP/1" || return
 	"$BIN/fsyncer" write "$TMP/1/sync" "$TMP/log1" >"$TMP/write" 2>&1 &
