@@ -453,7 +453,6 @@ static bool log_says(const char *a, const char *b)
 /* -------------------------------------------------------------------------------------- paths */
 
 static long seq_before;
-static bool one_page;
 static size_t poisoned = 63;
 
 static bool to_attach(void)
@@ -546,14 +545,14 @@ static int report(void)
 	return wr(H "report", text);
 }
 
-static bool was_told(int rc)
+/* Of an event: all are dead, or, where one page failed, the last one at least. */
+static bool came_out(int rc, bool all)
 {
 	if (rc)
 		return bad("the event was refused: %s", name_of(rc));
 	if (!is(sysfs("state"), "failed"))
 		return bad("state %s", rd(sysfs("state")));
-	/* Where one page failed, the others may go on. */
-	if (one_page && times > 0 ? !dead(&places[nplaces - 1]) : !all_dead())
+	if (all ? !all_dead() : !dead(&places[nplaces - 1]))
 		return false;
 	if (seq() <= seq_before || number(rd(sysfs("last_event")), "holders=") < 1)
 		return bad("the last event: %s", rd(sysfs("last_event")));
@@ -562,6 +561,7 @@ static bool was_told(int rc)
 	return client_goes() && unmount_all() && cleared() && cycle();
 }
 
+static bool was_told(int rc) { return came_out(rc, true); }
 static bool event_came(void) { return seq() > seq_before; }
 
 static int poison(void)
@@ -571,7 +571,6 @@ static int poison(void)
 	char *page, text[32];
 	uint64_t e;
 
-	one_page = true;
 	/* A new page each time: the kernel poisons none twice. */
 	poisoned = poisoned + 1 < p->pages ? poisoned + 1 : 64;
 	page = p->map + poisoned * PAGE;
@@ -595,7 +594,7 @@ static bool poison_told(int rc)
 	/* It is in last_event when it is over, but if it was put off another one comes. */
 	while ((alive(&places[nplaces - 1]) || (times < 0 && alive(&places[0]))) && usec_now() < end)
 		nap(20000);
-	return was_told(0);
+	return came_out(0, times < 0);
 }
 
 static pthread_t worker;
@@ -914,6 +913,6 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[optind], paths[i].name))
 			return walk(&paths[i]);
 usage:
-	fprintf(stderr, "usage: faults [-t TIMES] [-f] [-e ERRORS] [-r RANGES] [-b COMMAND] [-a COMMAND] [-w] -m DEVICE:TYPE:DIRECTORY[:cached]... PATH alloc|FUNCTION [RETURNS]\n");
+	fprintf(stderr, "usage: faults [-t TIMES] [-f] [-e ERRORS] [-r RANGES] [-b COMMAND] [-a COMMAND] [-w|-W] [-p PRIORITY] -m DEVICE:TYPE:DIRECTORY[:cached]... PATH alloc|FUNCTION [RETURNS]\n");
 	return TROUBLE;
 }

@@ -119,9 +119,11 @@ ft "clear takes no memory" none $EXT4 clear alloc
 
 at() { local start=START$1; echo $((${!start} + 1048576 * $2)); }
 RANGES="0+4096,$(at 1 8)+4096,$(at 2 8)+4096,$(at 3 8)+4096"
-TWO=(-b "$MAKE_LAYER" -a "$GO ${L##*/}" -r "$RANGES" $EXT4 $LAYER)
+ON_LAYER=(-b "$MAKE_LAYER" -a "$GO ${L##*/}" $EXT4 $LAYER)
+ON_CACHE=(-b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED)
+TWO=(-r "$RANGES" "${ON_LAYER[@]}")
 ALL=("${TWO[@]}" $XFS)
-f "inject: every allocation" 28 "${TWO[@]}" inject alloc
+f "inject: every allocation" 30 "${TWO[@]}" inject alloc
 f "inject: every allocation, XFS" 15 $XFS inject alloc
 f "inject: every list of ranges" 17 "${TWO[@]}" inject $KV 0
 f "inject, a holder of high priority: every allocation" 18 -p 1 -r "$RANGES" $EXT4 inject alloc
@@ -142,8 +144,8 @@ native() {
 }
 ft "inject, policy native: XFS's handler fails" native dax_holder_notify_failure -5
 ft "inject, policy native: XFS's super block cannot be read" native read_cache_folio -5
-f "inject, a cache: every allocation" 38 -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED inject alloc
-f "inject: no memory at all, a cache" 1 -f -t -1 -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED inject alloc
+f "inject, a cache: every allocation" 38 "${ON_CACHE[@]}" inject alloc
+f "inject: no memory at all, a cache" 1 -f -t -1 "${ON_CACHE[@]}" inject alloc
 f "memory_failure(): every allocation" 16 $EXT4 poison alloc
 f "memory_failure(), a table between: every allocation" 25 "${TWO[@]}" poison alloc
 f "memory_failure(): another event seems to be under way" 1 $EXT4 poison rust_helper_mutex_trylock 0
@@ -151,25 +153,25 @@ f "memory_failure(): no memory at all" 1 -f -t -1 $EXT4 $XFS poison alloc
 
 # ---------------------------------------------------------------------------------------- removals
 
-f "unbind: every allocation" 9 $EXT4 unbind alloc
+f "unbind: every allocation" 10 $EXT4 unbind alloc
 f "unbind: every allocation, XFS" 9 $XFS unbind alloc
 f "unbind: pages that seem to be pinned" 2 $EXT4 $XFS unbind dax_layout_busy_page_range 1
 f "unbind: no memory at all" 1 -f -t -1 $EXT4 $XFS unbind alloc
 f "unbind: no barrier" 1 $EXT4 unbind get_dev_pagemap 0
 f "unbind: files that do not let go at once" 2 $EXT4 $XFS unbind dax_break_layout -16
-l() { f "unbind, a table between: $1" "$2" -b "$MAKE_LAYER" -a "$GO ${L##*/}" "${@:3}"; }
-l "every allocation" 16 $EXT4 $LAYER unbind alloc
-l "no memory at all" 1 -f -t -1 $EXT4 $LAYER unbind alloc
-l "it does not say where it is" 1 $EXT4 $LAYER unbind dax_direct_access -5
-l "it seems to have no DAX" 1 $EXT4 $LAYER unbind fs_dax_get_by_bdev+5 0
+l() { f "unbind, a table between: $1" "$2" "${ON_LAYER[@]}" "${@:3}"; }
+l "every allocation" 16 unbind alloc
+l "no memory at all" 1 -f -t -1 unbind alloc
+l "it does not say where it is" 1 unbind dax_direct_access -5
+l "it seems to have no DAX" 1 unbind fs_dax_get_by_bdev+5 0
 f "unbind, a table on a table: every allocation" 15 "${TOWER[@]}" unbind alloc
-c() { f "unbind, a cache: $1" "$2" -b "$MAKE_CACHED" -a "$GO ${C##*/}" "${@:3}"; }
-c "every allocation" 16 -W $EXT4 $CACHED unbind alloc
-c "no process for the agent" 1 $EXT4 $CACHED unbind call_usermodehelper_setup 0
+c() { f "unbind, a cache: $1" "$2" "${ON_CACHE[@]}" "${@:3}"; }
+c "every allocation" 16 -W unbind alloc
+c "no process for the agent" 1 unbind call_usermodehelper_setup 0
 # call_usermodehelper_exec() frees what it is given when it fails, so it cannot be left out: that there is no
 # agent, or that it is killed, is for test_writecache.
-c "its file system is not frozen" 1 $EXT4 $CACHED unbind bdev_freeze -12
-c "no memory at all" 1 -f -t -1 -w $EXT4 $CACHED unbind alloc
+c "its file system is not frozen" 1 unbind bdev_freeze -12
+c "no memory at all" 1 -f -t -1 -w unbind alloc
 # To the end of the event.
 unbind_without_memory() {
 	echo "alloc 1 -1" >$ARM
@@ -200,11 +202,11 @@ claimed() {
 ft "unbind: no memory at all, somebody has claimed a layer" claimed
 f "surprise: every allocation" 8 $EXT4 surprise alloc
 f "surprise, XFS: every allocation" 7 $XFS surprise alloc
-f "surprise, a table between: every allocation" 12 -b "$MAKE_LAYER" -a "$GO ${L##*/}" $EXT4 $LAYER surprise alloc
-f "surprise, a cache: every allocation" 10 -W -b "$MAKE_CACHED" -a "$GO ${C##*/}" $EXT4 $CACHED surprise alloc
+f "surprise, a table between: every allocation" 12 "${ON_LAYER[@]}" surprise alloc
+f "surprise, a cache: every allocation" 10 -W "${ON_CACHE[@]}" surprise alloc
 f "surprise: files that do not let go at once" 1 $EXT4 $XFS surprise dax_break_layout -16
 f "surprise: no barrier" 1 $EXT4 surprise get_dev_pagemap 0
-f "surprise: no memory at all, a table between" 1 -f -t -1 -b "$MAKE_LAYER" -a "$GO ${L##*/}" $EXT4 $LAYER surprise alloc
+f "surprise: no memory at all, a table between" 1 -f -t -1 "${ON_LAYER[@]}" surprise alloc
 f "surprise: no memory at all" 1 -f -t -1 $EXT4 $XFS surprise alloc
 
 kmemleak() {
