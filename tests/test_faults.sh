@@ -11,7 +11,7 @@
 need_module
 for m in fail_call holder_test surprise; do need_test_module $m; done
 [ -e "$KO" ] || skip_all "DAX_HOLDER_KO does not name the module"
-plan 79
+plan 80
 
 export ND_NAME=$NAME SURPRISE_KO=$MODULES/surprise.ko
 ARM=/sys/kernel/debug/fail_call/arm
@@ -184,15 +184,23 @@ unbind_without_memory() {
 	FIGURE="${met#* }, $((SECONDS - BEGUN)) s"
 	((rc == 0)) && [[ $met != *" injected=0 "* ]]
 }
-# A pinned file that is closed would be evicted, which waits for the pin; without memory it cannot be kept
-# from that. Those behind it are told all the same.
+# pinned [WRITER]: a pinned file that is closed would be evicted, which waits for the pin; without memory it
+# cannot be kept from that. Who writes to the file system may wait for the pin as well. Those behind are told all
+# the same.
 pinned() {
-	mnt "$P1" "$TMP/1" && mnt "$P3" "$TMP/3" && start pin "$BIN/pinner" closed "$TMP/1/f" $SEED 1 &&
-		start map "$BIN/mapper" "$TMP/3/f" $SEED shared,read && unbind_without_memory && logged "no memory to keep pinned inode" && told map &&
-		! gone "${PID[unbind]}" && told pin && wait_for 60 gone "${PID[unbind]}" && ended unbind &&
+	local f=$TMP/1/pinned
+	mnt "$P1" "$TMP/1" && mnt "$P3" "$TMP/3" && "$BIN/file" make "$f" 64 $SEED && sync && start pin "$BIN/pinner" closed "$f" $SEED 1 || return
+	if (($#)); then
+		"$@" "$f" &
+		PID[writer]=$!
+		nap 1 && ! gone "${PID[writer]}" || { echo "nobody waits for the page"; return 1; }
+	fi
+	start map "$BIN/mapper" "$TMP/3/f" $SEED shared,read && unbind_without_memory && logged "no memory to keep pinned inode" && told map &&
+		! gone "${PID[unbind]}" && told pin && wait_for 60 gone "${PID[unbind]}" && ended unbind && { ! (($#)) || wait_for 10 gone "${PID[writer]}"; } &&
 		umnt "$TMP/1" "$TMP/3" && bind_now && attached && mnt "$P3" "$TMP/3" && "$BIN/file" check "$TMP/3/f" $SEED &&
 		umnt "$TMP/3"
 }
+ft "unbind: no memory at all, a writer waits for the pin" pinned truncate -s 0
 ft "unbind: no memory at all, a closed file is pinned" pinned
 # A table that is just being loaded has claimed the layer, and is none itself yet.
 claimed() {
