@@ -188,13 +188,30 @@ static void __attribute__((noreturn)) end(enum how how, const char *what, const 
 	_exit(0);
 }
 
-/* How a file system may be lost: by EIO; ext4 also calls itself read-only. Nothing else. */
+/* The disk is going, or is gone: $DISK_STATE is the file with its state. */
+static bool disk_goes(void)
+{
+	const char *path = getenv("DISK_STATE");
+	int fd = path ? open(path, O_RDONLY) : -1;
+	char word[16] = "";
+	bool gone = path && (fd < 0 || (read(fd, word, sizeof(word) - 1) > 0 && !strcmp(word, "removing\n")));
+
+	if (fd >= 0)
+		close(fd);
+	return gone;
+}
+
+/*
+ * How a file system may be lost: by EIO; ext4 also calls itself read-only; and who was past the checks of his
+ * file system may meet a dead DAX device if the disk goes, which is ENXIO (dax_direct_access()). Nothing else.
+ */
 static void __attribute__((noreturn)) failed(const char *what)
 {
-	bool fine = errno == EIO || (ext4 && errno == EROFS);
+	int why = errno;
+	bool fine = why == EIO || (ext4 && why == EROFS) || (dax && why == ENXIO && disk_goes());
 
 	book->errors++;
-	end(fine ? TAKEN : WRONG, what, strerrorname_np(errno) ?: "nothing");
+	end(fine ? TAKEN : WRONG, what, strerrorname_np(why) ?: "nothing");
 }
 
 static void __attribute__((noreturn)) taken_by_bus(const char *what)

@@ -240,7 +240,7 @@ up() {
 	beat "up $1"
 	assemble "$1" && { ((CYCLE != ${LOSE:-0})) || lose "$1"; } && mounted "$1" && verify "$1" || return
 	rnd 1000000
-	start "work$1" "$BIN/soak" work "$BOOK" "$1" "${M[$1]}" $R ${DAX[$1]} && STATE_OF[$1]=up
+	DISK_STATE=$S/state start "work$1" "$BIN/soak" work "$BOOK" "$1" "${M[$1]}" $R ${DAX[$1]} && STATE_OF[$1]=up
 }
 # over PLACE told|taken|either: its processes end for that reason, all of them.
 over() {
