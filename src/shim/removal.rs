@@ -237,12 +237,18 @@ impl Shim {
         let Some(removal) = (*guard).as_mut() else {
             return Settled::Idle;
         };
+        // An unbind may have begun to sweep once more since the caller looked.
+        let swept = swept && removal.swept;
         removal.strangers.retain(|device| device.claimed());
         // The partitions leave the disk before the memory does; who uses it has a front.
         removal.unlisted &= this.disk.claimed() || this.fronts.in_use();
         removal.usage = usage;
-        let done =
-            dead && free && usage.pages == 0 && removal.strangers.is_empty() && !removal.unlisted;
+        let done = swept
+            && dead
+            && free
+            && usage.pages == 0
+            && removal.strangers.is_empty()
+            && !removal.unlisted;
         // The sweep itself cannot be given up: what it works on would go under it.
         let abandoned = given_up && swept;
         if !done && !abandoned {
