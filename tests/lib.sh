@@ -341,12 +341,13 @@ tables_gone() {
 	done
 }
 
-# tidy: no processes, no mounts, no tables, every disk bound, attached, and nothing failed.
+# tidy: no processes, no mounts, no tables, every disk bound, attached, and nothing failed, the usual policy.
 tidy() {
 	local p s unbind=${PID[unbind]:-}
 	unset "PID[unbind]"		# it may wait for all the others
-	# A suspended table: who waits for it cannot be killed.
+	# A suspended table, a frozen file system: who waits for it cannot be killed.
 	for p in /dev/mapper/dh_*; do [ ! -b "$p" ] || dmsetup --noudevsync resume "$p"; done
+	awk -v t="$TMP" 'index($2, t) == 1 { print $2 }' /proc/mounts | xargs -rn1 fsfreeze -u 2>/dev/null
 	for p in "${PID[@]}"; do kill -KILL "$p" 2>/dev/null; done
 	for p in "${PID[@]}"; do wait_for 10 gone "$p" && wait "$p" 2>/dev/null; done
 	PID=()
@@ -360,6 +361,7 @@ tidy() {
 	for s in /sys/block/pmem*/dax_holder; do
 		[ "$(cat "$s/state" 2>/dev/null)" != failed ] || echo 1 >"$s/clear"
 		[ "$(cat "$s/attached" 2>/dev/null)" = 1 ] || echo 1 >"$s/attached"
+		echo shutdown >"$s/policy"
 	done
 }
 

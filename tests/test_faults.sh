@@ -68,7 +68,6 @@ again() {
 	tidy
 	# Or nothing else helps: it has lost its DAX device, say.
 	attached && [ "$(<$S/state)" = active ] || { unbind_now; bind_now; }
-	echo shutdown >$S/policy
 }
 none() { w 0 "$@" && has "$TMP/out" "injected=0 "; }
 K=rust_helper_krealloc_node_align KV=rust_helper_kvrealloc_node_align
@@ -200,8 +199,8 @@ pinned() {
 		umnt "$TMP/1" "$TMP/3" && bind_now && attached && mnt "$P3" "$TMP/3" && "$BIN/file" check "$TMP/3/f" $SEED &&
 		umnt "$TMP/3"
 }
-ft "unbind: no memory at all, a writer waits for the pin" pinned truncate -s 0
 ft "unbind: no memory at all, a closed file is pinned" pinned
+ft "unbind: no memory at all, a writer waits for the pin" pinned truncate -s 0
 # A table that is just being loaded has claimed the layer, and is none itself yet.
 claimed() {
 	table && start claim python3 -c "$CLAIM" $L && unbind_without_memory && nap 1 && ! gone "${PID[unbind]}" &&
