@@ -166,8 +166,8 @@ impl Filesystem {
         // eviction would wait for the pins.
         let unmapped = self.walk(stuck, Inode::unmap);
         // A shutdown in the middle of a write makes ext4 7.3 forget to convert unwritten extents,
-        // while fsync() succeeds; so there must be none. Where pages can be pinned they are written in
-        // place, and a freeze would wait for a writer who waits for a pin.
+        // while fsync() succeeds; so there must be none. But where pages of the disk can be pinned a freeze
+        // would wait for a writer who waits for a pin; and what is written in place has no such extents.
         if self.access == Access::Cached {
             if let Some(_frozen) = self.device.freeze() {
                 let _ = self.sb.shutdown();
