@@ -179,13 +179,13 @@ ended() {
 	((rc == 0)) || { echo "$1 exited with $rc:"; cat "$TMP/$1"; }
 	return "$rc"
 }
-# stopped_by_error FILE DIRECTORY: FILE is the output of an fsyncer, who stopped since nothing from
+# stopped_by_error FILE DIRECTORY [ERRNO]: FILE is the output of an fsyncer, who stopped since nothing from
 # the file system on DIRECTORY reaches the disk any more, and for no other reason: EIO; from ext4 also
-# EROFS, if the journal was aborted when he was on his way to it.
+# EROFS, if the journal was aborted when he was on his way to it; or ERRNO.
 stopped_by_error() {
-	local out last errors=EIO
+	local out last errors=EIO${3:+|$3}
 	out=$(<"$1") && last=${out##*$'\n'}
-	! has /proc/mounts " $2 ext4 " || errors='EIO|EROFS'
+	! has /proc/mounts " $2 ext4 " || errors+='|EROFS'
 	[[ $last =~ ^STOPPED\ after\ [0-9]+\ files:\ .*:\ ($errors)$ ]] || {
 		echo "${1##*/}: '$last', should be '$errors'"
 		return 1
@@ -345,10 +345,11 @@ tables_gone() {
 tidy() {
 	local p s unbind=${PID[unbind]:-}
 	unset "PID[unbind]"		# it may wait for all the others
-	# A suspended table, a frozen file system: who waits for it cannot be killed.
+	# A suspended table, a frozen file system: who waits for it ends only then. To thaw may be to wait for who
+	# has pinned a page.
 	for p in /dev/mapper/dh_*; do [ ! -b "$p" ] || dmsetup --noudevsync resume "$p"; done
-	awk -v t="$TMP" 'index($2, t) == 1 { print $2 }' /proc/mounts | xargs -rn1 fsfreeze -u 2>/dev/null
 	for p in "${PID[@]}"; do kill -KILL "$p" 2>/dev/null; done
+	awk -v t="$TMP" 'index($2, t) == 1 { print $2 }' /proc/mounts | xargs -rn1 fsfreeze -u 2>/dev/null &
 	for p in "${PID[@]}"; do wait_for 10 gone "$p" && wait "$p" 2>/dev/null; done
 	PID=()
 	while read -r p; do

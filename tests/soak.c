@@ -194,7 +194,7 @@ static bool disk_goes(void)
 	const char *path = getenv("DISK_STATE");
 	int fd = path ? open(path, O_RDONLY) : -1;
 	char word[16] = "";
-	bool gone = path && (fd < 0 || (read(fd, word, sizeof(word) - 1) > 0 && !strcmp(word, "removing\n")));
+	bool gone = path && (fd < 0 || read(fd, word, sizeof(word) - 1) <= 0 || !strcmp(word, "removing\n"));
 
 	if (fd >= 0)
 		close(fd);
