@@ -183,6 +183,7 @@ unbind_without_memory() {
 	FIGURE="${met#* }, $((SECONDS - BEGUN)) s"
 	((rc == 0)) && [[ $met != *" injected=0 "* ]]
 }
+waits_for_pin() { grep -q dax_break_layout "/proc/${PID[writer]}/stack"; }
 # pinned [WRITER]: a pinned file that is closed would be evicted, which waits for the pin; without memory it
 # cannot be kept from that. Who writes to the file system may wait for the pin as well. Those behind are told all
 # the same.
@@ -192,10 +193,11 @@ pinned() {
 	if (($#)); then
 		"$@" "$f" &
 		PID[writer]=$!
-		nap 1 && ! gone "${PID[writer]}" || { echo "nobody waits for the page"; return 1; }
+		wait_for 30 waits_for_pin || { echo "nobody waits for the page"; return 1; }
 	fi
 	start map "$BIN/mapper" "$TMP/3/f" $SEED shared,read && unbind_without_memory && logged "no memory to keep pinned inode" && told map &&
 		! gone "${PID[unbind]}" && told pin && wait_for 60 gone "${PID[unbind]}" && ended unbind && { ! (($#)) || wait_for 10 gone "${PID[writer]}"; } &&
+		unset "PID[writer]" &&
 		umnt "$TMP/1" "$TMP/3" && bind_now && attached && mnt "$P3" "$TMP/3" && "$BIN/file" check "$TMP/3/f" $SEED &&
 		umnt "$TMP/3"
 }
