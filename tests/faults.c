@@ -561,6 +561,24 @@ static bool came_out(int rc, bool all)
 	return client_goes() && unmount_all() && cleared() && cycle();
 }
 
+/*
+ * The worker goes on when the word of an event is out: its uevent takes memory. Nobody says when it has done
+ * all; so until it has asked for nothing for a while. (Who calls the agent again and again does not become quiet.)
+ */
+static void until_quiet(void)
+{
+	uint64_t begun = usec_now(), last = begun;
+	long hits = -1, now;
+
+	while (usec_now() < last + 300000 && usec_now() < begun + 3000000) {
+		now = number(rd(ARM), "hits=");
+		if (now != hits)
+			last = usec_now();
+		hits = now;
+		nap(10000);
+	}
+}
+
 static bool was_told(int rc) { return came_out(rc, true); }
 static bool event_came(void) { return seq() > seq_before; }
 
@@ -582,7 +600,10 @@ static int poison(void)
 	if (rc == -EPERM || rc == -EINVAL || rc == -ENXIO)
 		die("corrupt-pfn");
 	/* Whatever the kernel has made of the page: the event must come, and be handled. */
-	return until(event_came, 120) ? 0 : -ETIME;
+	if (!until(event_came, 120))
+		return -ETIME;
+	until_quiet();
+	return 0;
 }
 
 static bool poison_told(int rc)
@@ -658,7 +679,12 @@ static int surprise(void)
 {
 	int rc = wr(SURPRISE, "1");
 
-	return rc ?: until(surprise_told, 120) ? 0 : -ENOMSG;
+	if (rc)
+		return rc;
+	if (!until(surprise_told, 120))
+		return -ENOMSG;
+	until_quiet();
+	return 0;
 }
 
 /* The module that surprises has looked nd_pmem's device up: it must go before that, and come again. */

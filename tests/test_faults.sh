@@ -210,9 +210,9 @@ claimed() {
 }
 ft "unbind: no memory at all, somebody has claimed a layer" claimed
 f "surprise: every allocation" 8 $EXT4 surprise alloc
-f "surprise, XFS: every allocation" 7 $XFS surprise alloc
-f "surprise, a table between: every allocation" 12 "${ON_LAYER[@]}" surprise alloc
-f "surprise, a cache: every allocation" 10 -W "${ON_CACHE[@]}" surprise alloc
+f "surprise, XFS: every allocation" 9 $XFS surprise alloc
+f "surprise, a table between: every allocation" 15 "${ON_LAYER[@]}" surprise alloc
+f "surprise, a cache: every allocation" 17 -W "${ON_CACHE[@]}" surprise alloc
 f "surprise: files that do not let go at once" 1 $EXT4 $XFS surprise dax_break_layout -16
 f "surprise: no barrier" 1 $EXT4 surprise get_dev_pagemap 0
 f "surprise: no memory at all, a table between" 1 -f -t -1 "${ON_LAYER[@]}" surprise alloc
