@@ -72,6 +72,24 @@ static inline ssize_t write_once(const char *path, const void *buf, size_t len)
 	return n;
 }
 
+/* One read(2) of a text, which ends with a NUL, and is empty if there is none: its length, or -errno. */
+static inline ssize_t read_once(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	text[0] = '\0';
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, size - 1);
+	if (n < 0)
+		n = -errno;
+	else
+		text[n] = '\0';
+	close(fd);
+	return n;
+}
+
 /*
  * Touching memory that may vanish. One touch at a time per thread; SA_NODEFER spares the
  * mask system call of sigsetjmp(.., 1) at every touch.

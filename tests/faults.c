@@ -91,12 +91,7 @@ static int wr(const char *path, const char *text)
 /* The first line of a file; empty if there is none. */
 static const char *rd(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : read(fd, last_text, sizeof(last_text) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	last_text[len < 0 ? 0 : len] = '\0';
+	read_once(path, last_text, sizeof(last_text));
 	last_text[strcspn(last_text, "\n")] = '\0';
 	return last_text;
 }
@@ -284,17 +279,12 @@ static bool all_dead(void)
 static long calls(void)
 {
 	static char text[1 << 16];
-	int fd = open(H "state", O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	char *row, name[64];
 	long count = -1;
 	int registered;
 
-	if (fd >= 0)
-		close(fd);
-	if (len < 0)
+	if (read_once(H "state", text, sizeof(text)) < 0)
 		return -1;
-	text[len] = '\0';
 	for (row = strtok(text, "\n"); row; row = strtok(NULL, "\n"))
 		if (sscanf(row, "%63s %d %ld", name, &registered, &count) == 3 && !strcmp(name, "x"))
 			return count;
@@ -565,11 +555,14 @@ static bool came_out(int rc, bool all)
  * The worker goes on when the word of an event is out: its uevent takes memory. Nobody says when it has done
  * all; so until it has asked for nothing for a while. (Who calls the agent again and again does not become quiet.)
  */
-static void until_quiet(void)
+static int until_handled(bool (*is_out)(void))
 {
-	uint64_t begun = usec_now(), last = begun;
+	uint64_t begun, last;
 	long hits = -1, now;
 
+	if (!until(is_out, 120))
+		return -ETIME;
+	begun = last = usec_now();
 	while (usec_now() < last + 300000 && usec_now() < begun + 3000000) {
 		now = number(rd(ARM), "hits=");
 		if (now != hits)
@@ -577,6 +570,7 @@ static void until_quiet(void)
 		hits = now;
 		nap(10000);
 	}
+	return 0;
 }
 
 static bool was_told(int rc) { return came_out(rc, true); }
@@ -600,10 +594,7 @@ static int poison(void)
 	if (rc == -EPERM || rc == -EINVAL || rc == -ENXIO)
 		die("corrupt-pfn");
 	/* Whatever the kernel has made of the page: the event must come, and be handled. */
-	if (!until(event_came, 120))
-		return -ETIME;
-	until_quiet();
-	return 0;
+	return until_handled(event_came);
 }
 
 static bool poison_told(int rc)
@@ -679,12 +670,7 @@ static int surprise(void)
 {
 	int rc = wr(SURPRISE, "1");
 
-	if (rc)
-		return rc;
-	if (!until(surprise_told, 120))
-		return -ENOMSG;
-	until_quiet();
-	return 0;
+	return rc ?: until_handled(surprise_told);
 }
 
 /* The module that surprises has looked nd_pmem's device up: it must go before that, and come again. */
@@ -726,12 +712,8 @@ static int register_it(void) { return wr(H "register", "name=x"); }
 static bool listed(void)
 {
 	static char text[1 << 14];
-	int fd = open(debugfs("holders"), O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
-	if (fd >= 0)
-		close(fd);
-	text[len < 0 ? 0 : len] = '\0';
+	read_once(debugfs("holders"), text, sizeof(text));
 	return strstr(text, " x ");
 }
 

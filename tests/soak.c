@@ -192,13 +192,9 @@ static void __attribute__((noreturn)) end(enum how how, const char *what, const 
 static bool disk_goes(void)
 {
 	const char *path = getenv("DISK_STATE");
-	int fd = path ? open(path, O_RDONLY) : -1;
-	char word[16] = "";
-	bool gone = path && (fd < 0 || read(fd, word, sizeof(word) - 1) <= 0 || !strcmp(word, "removing\n"));
+	char word[16];
 
-	if (fd >= 0)
-		close(fd);
-	return gone;
+	return path && (read_once(path, word, sizeof(word)) <= 0 || !strcmp(word, "removing\n"));
 }
 
 /*
