@@ -181,7 +181,8 @@ ended() {
 }
 # stopped_by_error FILE DIRECTORY [ERRNO]: FILE is the output of an fsyncer, who stopped since nothing from
 # the file system on DIRECTORY reaches the disk any more, and for no other reason: EIO; from ext4 also
-# EROFS, if the journal was aborted when he was on his way to it; or ERRNO.
+# EROFS, if the journal was aborted when he was on his way to it; or ERRNO. With DAX, where the disk goes, that
+# is ENXIO: past the checks of the file system when its DAX device died.
 stopped_by_error() {
 	local out last errors=EIO${3:+|$3}
 	out=$(<"$1") && last=${out##*$'\n'}
@@ -191,6 +192,8 @@ stopped_by_error() {
 		return 1
 	}
 }
+# stands_in NAME FUNCTIONS: PID[NAME] is in one of these functions of the kernel, a regular expression.
+stands_in() { grep -qE "$2" "/proc/${PID[$1]}/stack"; }
 told() {
 	tell "$1" || echo "$1 had ended before"
 	ended "$1"
@@ -341,6 +344,8 @@ tables_gone() {
 	done
 }
 
+# The mounts of this suite, the last one first.
+mounts() { awk -v t="$TMP" 'index($2, t) == 1 { print $2 }' /proc/mounts | sort -r; }
 # tidy: no processes, no mounts, no tables, every disk bound, attached, and nothing failed, the usual policy.
 tidy() {
 	local p s unbind=${PID[unbind]:-}
@@ -349,12 +354,12 @@ tidy() {
 	# has pinned a page.
 	for p in /dev/mapper/dh_*; do [ ! -b "$p" ] || dmsetup --noudevsync resume "$p"; done
 	for p in "${PID[@]}"; do kill -KILL "$p" 2>/dev/null; done
-	awk -v t="$TMP" 'index($2, t) == 1 { print $2 }' /proc/mounts | xargs -rn1 fsfreeze -u 2>/dev/null &
+	mounts | xargs -rn1 fsfreeze -u 2>/dev/null &
 	for p in "${PID[@]}"; do wait_for 10 gone "$p" && wait "$p" 2>/dev/null; done
 	PID=()
 	while read -r p; do
 		umount "$p" 2>/dev/null || umount -l "$p"
-	done < <(awk -v t="$TMP" 'index($2, t) == 1 { print $2 }' /proc/mounts | sort -r)
+	done < <(mounts)
 	tables_gone
 	[ -z "$unbind" ] || wait_for 10 gone "$unbind"
 	[ -b "$DEV" ] || bind_now

@@ -272,7 +272,6 @@ removed() {
 	done
 	unbind && fails test -e /sys/block/pmem0 && test -b /dev/mapper/dh_1 && has /proc/mounts " $TMP/1 " &&
 		logged "pmem0: event [0-9]+: removal.* 2 holders, result 0" || return
-	# ENXIO: past the checks of the file system when its DAX device died.
 	for v in 1 2; do ended "sync$v" && stopped_by_error "$TMP/sync$v" "$TMP/$v" ENXIO && dead $v || return; done
 	! spans || on 1 other_disk
 }

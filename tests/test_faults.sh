@@ -183,7 +183,6 @@ unbind_without_memory() {
 	FIGURE="${met#* }, $((SECONDS - BEGUN)) s"
 	((rc == 0)) && [[ $met != *" injected=0 "* ]]
 }
-waits_for_pin() { grep -q dax_break_layout "/proc/${PID[writer]}/stack"; }
 # pinned [WRITER]: a pinned file that is closed would be evicted, which waits for the pin; without memory it
 # cannot be kept from that. Who writes to the file system may wait for the pin as well. Those behind are told all
 # the same.
@@ -193,7 +192,7 @@ pinned() {
 	if (($#)); then
 		"$@" "$f" &
 		PID[writer]=$!
-		wait_for 30 waits_for_pin || { echo "nobody waits for the page"; return 1; }
+		wait_for 30 stands_in writer dax_break_layout || { echo "nobody waits for the page"; return 1; }
 	fi
 	start map "$BIN/mapper" "$TMP/3/f" $SEED shared,read && unbind_without_memory && logged "no memory to keep pinned inode" && told map &&
 		! gone "${PID[unbind]}" && told pin && wait_for 60 gone "${PID[unbind]}" && ended unbind && { ! (($#)) || wait_for 10 gone "${PID[writer]}"; } &&

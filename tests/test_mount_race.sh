@@ -47,14 +47,13 @@ setup_slow() {
 		mke "${!p}" && mkdir -p "$TMP/slow$i" || return
 	done
 }
-in_mount() { grep -q ext4_ "/proc/${PID[mount$1]}/stack"; }
 hang() {
 	local i p
 	for i; do
 		p=P$i
 		dmsetup --noudevsync create "dh_slow$i" --table "0 32768 linear ${!p} 0" &&
 			dmsetup --noudevsync suspend --nolockfs "dh_slow$i" &&
-			start "mount$i" "$BIN/mountsoon" "/dev/mapper/dh_slow$i" "$TMP/slow$i" ext4 && wait_for 30 in_mount $i || return
+			start "mount$i" "$BIN/mountsoon" "/dev/mapper/dh_slow$i" "$TMP/slow$i" ext4 && wait_for 30 stands_in mount$i ext4_ || return
 	done
 }
 goes_on() {

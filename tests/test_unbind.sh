@@ -38,7 +38,6 @@ people() {
 
 dead() {
 	for i in 1 2; do
-		# ENXIO: past the checks of the file system when its DAX device died.
 		told "huge$i" && told "small$i" && ended "sync$i" && stopped_by_error "$TMP/sync$i" "$TMP/$i" ENXIO || return
 	done
 }
@@ -74,12 +73,11 @@ idle() { unbind && fails test -b "$DEV" && bind_now && attached && is state "$(<
 t "an unused disk" idle
 
 # A frozen file system has writers that wait until somebody thaws it. XFS ends that when it goes for good.
-frozen() { grep -qE 'sb_start_write|percpu_rwsem_wait' "/proc/${PID[write]}/stack"; }
 thawed() {
 	mnt "$P1" "$TMP/1" && fsfreeze -f "$TMP/1" || return
 	"$BIN/fsyncer" write "$TMP/1/sync" "$TMP/log1" >"$TMP/write" 2>&1 &
 	PID[write]=$!
-	wait_for 30 frozen && unbind && ended write && stopped_by_error "$TMP/write" "$TMP/1" && umnt "$TMP/1" && bind_now && attached
+	wait_for 30 stands_in write 'sb_start_write|percpu_rwsem_wait' && unbind && ended write && stopped_by_error "$TMP/write" "$TMP/1" && umnt "$TMP/1" && bind_now && attached
 }
 t "XFS, frozen: its writer ends" thawed
 finish
